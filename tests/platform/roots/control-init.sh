@@ -1,0 +1,66 @@
+#!/bin/busybox sh
+# SPDX-License-Identifier: Apache-2.0 OR MIT
+# Init of the control domain under test: makes what is missing (nothing, when
+# domb has handed over; everything, when this is the first init), says what it
+# finds, runs the steps of the test one after another, and switches off.
+/bin/busybox mkdir -p /proc /sys /dev /run /tmp /var /bin /sbin /usr/bin /usr/sbin /root
+/bin/busybox grep -q ' /proc ' /proc/mounts 2>/dev/null ||
+    /bin/busybox mount -t proc proc /proc
+/bin/busybox --install -s /bin
+. /lib/control.sh
+
+mount_missing rw sysfs sysfs /sys
+mount_missing rw devtmpfs devtmpfs /dev
+mount_missing gid=5,mode=620 devpts devpts /dev/pts
+mount_missing mode=755 tmpfs tmpfs /run
+[ -e /var/run ] || ln -s /run /var/run
+mkdir -p /var/lib/xen /var/log/xen /run/xen /run/xenstored
+
+echo "control: up $(uptime_seconds) pid $$ was $(tr '\0' ' ' </proc/1/cmdline)"
+
+if ! [ -e /run/xenstored/socket ]; then
+    echo "control: starts xenstored and xenconsoled itself"
+    for module in /lib/modules/*.ko; do
+        insmod "$module" || echo "control: insmod $module failed"
+    done
+    mkdir -p /proc/xen && mount -t xenfs xenfs /proc/xen
+    xenstored --pid-file /run/xenstore.pid
+    tries=0
+    until xenstore-list / >/dev/null 2>&1; do
+        tries=$((tries + 1))
+        [ "$tries" -gt 60 ] && { echo "control: xenstored does not answer"; poweroff -f; }
+        sleep 1
+    done
+    xen-init-dom0
+    xenconsoled --pid-file=/run/xenconsoled.pid
+fi
+
+for bank in /sys/class/tpm/tpm0/pcr-*; do
+    for pcr in 8 9 10 11 12 13 14 15; do
+        [ -r "$bank/$pcr" ] && echo "control: pcr ${bank##*/pcr-} $pcr $(cat "$bank/$pcr")"
+    done
+done
+for process in /proc/[0-9]*; do
+    exe=$(readlink "$process/exe") && echo "control: process ${process##*/} $exe"
+done
+[ -e /run/domb/report.json ] && {
+    echo "control: report begins"
+    cat /run/domb/report.json
+    echo
+    echo "control: report ends"
+}
+xl list | while read -r line; do echo "control: xl list: $line"; done
+for domid in $(domids); do follow_console "$domid"; done
+
+for dir in /steps/*; do
+    [ -e "$dir/run" ] || continue
+    step=${dir##*/}
+    step=${step#*-}
+    echo "STEP $step begins $(uptime_seconds)"
+    ( cd "$dir" && sh -c '. /lib/control.sh && . ./run' 2>&1; echo $? >/tmp/exit ) |
+        while read -r line; do echo "step $step: $line"; done
+    echo "STEP $step exit=$(cat /tmp/exit) $(uptime_seconds)"
+done
+echo "control: done $(uptime_seconds)"
+sync
+poweroff -f

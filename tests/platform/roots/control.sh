@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0 OR MIT
+# What the control domain's init and the steps of a test have in common.
+# Everything said here goes to the serial port and is read by the harness, so
+# each kind of line begins with a word of its own.
+
+PATH=/bin:/sbin:/usr/bin:/usr/sbin:/usr/lib/xen-4.17/bin
+export PATH
+
+# Mounts $3 of type $2 on $4 unless something is mounted there.
+mount_missing() {
+    grep -q " $4 " /proc/mounts && return 0
+    mkdir -p "$4" && mount -t "$2" -o "$1" "$3" "$4"
+}
+
+# The running domains' ids, domain 0 left out.
+domids() { xenstore-list /local/domain | grep -v '^0$' | sort -n; }
+
+# Shows a domain's console on the serial port, and keeps it for the steps.
+follow_console() {
+    [ -e "/tmp/console-$1.log" ] && return 0
+    tty=$(xenstore-read "/local/domain/$1/console/tty") || return 1
+    : >"/tmp/console-$1.log"
+    while read -r line; do
+        line=${line%$'\r'}
+        echo "$line" >>"/tmp/console-$1.log"
+        echo "console $1: $line"
+    done <"$tty" &
+}
+
+# Waits until domain $1 has printed $2 more heartbeats, at most $3 seconds.
+await_heartbeats() {
+    follow_console "$1" || return 1
+    first=$(grep -c ^heartbeat "/tmp/console-$1.log")
+    waited=0
+    while [ $(($(grep -c ^heartbeat "/tmp/console-$1.log") - first)) -lt "$2" ]; do
+        [ "$waited" -ge "$3" ] && { echo "no heartbeat of domain $1 within $3 s"; return 1; }
+        sleep 1
+        waited=$((waited + 1))
+    done
+}
+
+# Seconds since this kernel started.
+uptime_seconds() { read -r up _ </proc/uptime && echo "$up"; }

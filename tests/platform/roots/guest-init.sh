@@ -1,0 +1,22 @@
+#!/bin/busybox sh
+# SPDX-License-Identifier: Apache-2.0 OR MIT
+# Init of a domain under test: says once a second that it is alive. Its name
+# comes from the kernel command line (heartbeat=NAME), which Linux passes on
+# as an environment variable.
+/bin/busybox mkdir -p /proc /dev
+/bin/busybox mount -t proc proc /proc
+/bin/busybox mount -t devtmpfs devtmpfs /dev 2>/dev/null
+name=${heartbeat:-unnamed}
+read -r up _ </proc/uptime
+/bin/busybox adjtimex | while read -r key value; do
+    case $key in
+    time.tv_sec:) seconds=$value ;;
+    time.tv_usec:) echo "alive $name uptime $up clock $seconds.$(printf %06d "$value")" ;;
+    esac
+done
+n=0
+while :; do
+    n=$((n + 1))
+    echo "heartbeat $name $n"
+    /bin/busybox sleep 1
+done

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! End-to-end boots: real Xen, Debian's kernel, domb's image and a software
+//! TPM under QEMU. A [`MachineSpec`] becomes a [`Machine`] whose [`Serial`]
+//! log is followed line by line; the control domain's root carries the steps
+//! of a test and reports what it sees. Nothing here is shared with domb's own
+//! code, so that a fault in domb cannot hide itself.
+
+pub mod archive;
+pub mod error;
+pub mod host;
+pub mod machine;
+pub mod root;
+pub mod serial;
+pub mod swtpm;
+
+pub use archive::{Archive, patch};
+pub use error::{Error, Result};
+pub use host::Parts;
+pub use machine::{Machine, MachineSpec};
+pub use root::Step;
+pub use serial::{Line, Serial};
+pub use swtpm::Swtpm;
