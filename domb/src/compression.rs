@@ -1,0 +1,441 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Compressed streams, as kernels, ramdisks and kernel modules carry them.
+//!
+//! One place knows the magic numbers and the decoders. A stream is trusted
+//! only when it decodes to its end and its own checksums agree; the output is
+//! bounded by the caller, so that a few kilobytes cannot become the machine's
+//! memory. lzop streams are recognised and refused: libxl as Debian builds it
+//! cannot take them either.
+
+use std::fmt;
+use std::io::{self, Read};
+
+use lzma_rust2::{Action, LzmaStream, Status, StreamResult, XzStream};
+use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
+use serde::{Deserialize, Serialize};
+
+/// A compression that begins with a magic number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// RFC 1952.
+    Gzip,
+    /// bzip2.
+    Bzip2,
+    /// The .xz container, with the branch converters that kernels use.
+    Xz,
+    /// RFC 8878.
+    Zstd,
+    /// The older .lzma container ("LZMA alone").
+    Lzma,
+    /// LZ4's legacy frame, the one that Linux and Xen read.
+    Lz4,
+    /// lzop; recognised only.
+    Lzo,
+}
+
+/// What one stream decoded to.
+#[derive(Debug)]
+pub struct Decoded {
+    /// The decompressed bytes.
+    pub bytes: Vec<u8>,
+    /// How many bytes of the input the stream took.
+    pub consumed: usize,
+}
+
+/// Why a stream did not decode. Offsets count from the stream's first byte.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The input ended before the stream did.
+    #[error("{format} stream is truncated: it goes on after its last byte, {at}")]
+    Truncated {
+        /// The stream's format.
+        format: Compression,
+        /// Where the input ends.
+        at: usize,
+    },
+    /// The stream contradicts its format or a checksum.
+    #[error("{format} stream is corrupt at or before byte {at}")]
+    Corrupt {
+        /// The stream's format.
+        format: Compression,
+        /// How far the decoder had read.
+        at: usize,
+        /// What the decoder said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The output would exceed the caller's bound.
+    #[error("{format} stream expands to more than the {limit} bytes allowed")]
+    TooLarge {
+        /// The stream's format.
+        format: Compression,
+        /// The bound.
+        limit: usize,
+    },
+    /// There is no decoder.
+    #[error("{format} streams are not supported")]
+    Unsupported {
+        /// The stream's format.
+        format: Compression,
+    },
+}
+
+impl Compression {
+    /// The compression whose magic number `bytes` begins with
+    /// (`xg_dom_bzimageloader.c`, Linux `lib/decompress.c`).
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Option<Compression> {
+        MAGIC.iter().find(|(magic, _)| bytes.starts_with(magic)).map(|(_, format)| *format)
+    }
+
+    /// Decodes the one stream that `input` begins with, to its end and with
+    /// its checksums, into at most `limit` bytes.
+    ///
+    /// # Errors
+    /// The stream is truncated, corrupt, too large or of a format without a
+    /// decoder.
+    pub fn decode(self, input: &[u8], limit: usize) -> Result<Decoded, Error> {
+        let mut sink = Sink { bytes: Vec::new(), limit };
+        let mut at = 0;
+        let result = match self {
+            Compression::Gzip => gzip(input, &mut at, &mut sink),
+            Compression::Bzip2 => bzip2(input, &mut at, &mut sink),
+            Compression::Xz => {
+                let mut stream = XzStream::new_mem_limit(false, MEMORY_LIMIT_KIB);
+                lzma(input, &mut at, &mut sink, |i, o| stream.process(i, o, Action::Finish))
+            }
+            Compression::Zstd => zstd(input, &mut at, &mut sink),
+            Compression::Lzma => {
+                let mut stream = LzmaStream::new_mem_limit(MEMORY_LIMIT_KIB, None);
+                let step = |i: &[u8], o: &mut [u8]| stream.process(i, o, Action::Finish);
+                let result = lzma(input, &mut at, &mut sink, step);
+                at -= stream.unused_input().len().min(at);
+                result
+            }
+            Compression::Lz4 => lz4_legacy(input, &mut at, &mut sink),
+            Compression::Lzo => return Err(Error::Unsupported { format: self }),
+        };
+        match result {
+            Ok(()) => Ok(Decoded { bytes: sink.bytes, consumed: at }),
+            Err(fault) => Err(fault.at(self, at, limit)),
+        }
+    }
+}
+
+impl fmt::Display for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Compression::Gzip => "gzip",
+            Compression::Bzip2 => "bzip2",
+            Compression::Xz => "xz",
+            Compression::Zstd => "zstd",
+            Compression::Lzma => "lzma",
+            Compression::Lz4 => "lz4",
+            Compression::Lzo => "lzo",
+        })
+    }
+}
+
+/// What a decoder found, before it is known where.
+enum Fault {
+    Truncated,
+    TooLarge,
+    Corrupt(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Fault {
+    fn corrupt(what: &str) -> Fault {
+        Fault::Corrupt(what.into())
+    }
+
+    fn at(self, format: Compression, at: usize, limit: usize) -> Error {
+        match self {
+            Fault::Truncated => Error::Truncated { format, at },
+            Fault::TooLarge => Error::TooLarge { format, limit },
+            Fault::Corrupt(source) => Error::Corrupt { format, at, source },
+        }
+    }
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Fault {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => Fault::Truncated,
+            _ => Fault::Corrupt(error.into()),
+        }
+    }
+}
+
+/// The output, which never grows past its limit.
+struct Sink {
+    bytes: Vec<u8>,
+    limit: usize,
+}
+
+impl Sink {
+    fn put(&mut self, more: &[u8]) -> Result<(), Fault> {
+        if more.len() > self.limit - self.bytes.len() {
+            return Err(Fault::TooLarge);
+        }
+        self.bytes.extend_from_slice(more);
+        Ok(())
+    }
+
+    fn drain(&mut self, mut reader: impl Read) -> Result<(), Fault> {
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            match reader.read(&mut chunk)? {
+                0 => return Ok(()),
+                n => self.put(&chunk[..n])?,
+            }
+        }
+    }
+}
+
+fn gzip(input: &[u8], at: &mut usize, sink: &mut Sink) -> Result<(), Fault> {
+    let mut decoder = flate2::bufread::GzDecoder::new(input);
+    let result = sink.drain(&mut decoder);
+    *at = input.len() - decoder.get_ref().len();
+    result
+}
+
+fn bzip2(input: &[u8], at: &mut usize, sink: &mut Sink) -> Result<(), Fault> {
+    let mut decoder = bzip2::bufread::BzDecoder::new(input);
+    let result = sink.drain(&mut decoder);
+    *at = input.len() - decoder.get_ref().len();
+    result
+}
+
+fn lzma(
+    input: &[u8],
+    at: &mut usize,
+    sink: &mut Sink,
+    mut process: impl FnMut(&[u8], &mut [u8]) -> io::Result<StreamResult>,
+) -> Result<(), Fault> {
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        let step = match process(&input[*at..], &mut chunk) {
+            Ok(step) => step,
+            Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
+                return Err(Fault::corrupt("the dictionary needs more than 256 MiB"));
+            }
+            Err(error) => {
+                if error.kind() == io::ErrorKind::UnexpectedEof {
+                    *at = input.len();
+                }
+                return Err(error.into());
+            }
+        };
+        *at += step.bytes_consumed;
+        sink.put(&chunk[..step.bytes_produced])?;
+        if step.status == Status::StreamEnd {
+            return Ok(());
+        }
+        if step.bytes_consumed == 0 && step.bytes_produced == 0 {
+            return Err(Fault::Truncated);
+        }
+    }
+}
+
+fn zstd(input: &[u8], at: &mut usize, sink: &mut Sink) -> Result<(), Fault> {
+    let mut rest = input;
+    let mut decoder = FrameDecoder::new();
+    let result = zstd_frame(&mut decoder, &mut rest, sink);
+    *at = input.len() - rest.len();
+    result
+}
+
+fn zstd_frame(decoder: &mut FrameDecoder, rest: &mut &[u8], sink: &mut Sink) -> Result<(), Fault> {
+    decoder.reset(&mut *rest).map_err(zstd_fault)?;
+    loop {
+        let step = BlockDecodingStrategy::UptoBytes(ZSTD_STEP);
+        let finished = decoder.decode_blocks(&mut *rest, step).map_err(zstd_fault)?;
+        if let Some(bytes) = decoder.collect() {
+            sink.put(&bytes)?;
+        }
+        if finished {
+            break;
+        }
+    }
+    let stored = decoder.get_checksum_from_data();
+    if stored.is_some() && stored != decoder.get_calculated_checksum() {
+        return Err(Fault::corrupt("the frame's checksum does not match its content"));
+    }
+    match decoder.content_size() {
+        0 => Ok(()), // the frame does not say
+        size if size == sink.bytes.len() as u64 => Ok(()),
+        size => Err(Fault::Corrupt(
+            format!("the frame announces {size} bytes and holds {}", sink.bytes.len()).into(),
+        )),
+    }
+}
+
+fn zstd_fault(error: ruzstd::decoding::errors::FrameDecoderError) -> Fault {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<io::Error>()
+            && io.kind() == io::ErrorKind::UnexpectedEof
+        {
+            return Fault::Truncated;
+        }
+        cause = error.source();
+    }
+    // The error itself is not Send; its words are all that is of use.
+    Fault::Corrupt(error.to_string().into())
+}
+
+/// A magic number, then blocks of at most 8 MiB, each after its compressed
+/// length; ends with the input or at zero padding, as Linux
+/// `lib/decompress_unlz4.c` reads it.
+fn lz4_legacy(input: &[u8], at: &mut usize, sink: &mut Sink) -> Result<(), Fault> {
+    let mut block = vec![0; LZ4_BLOCK];
+    while *at < input.len() {
+        let Some(word) = input[*at..].first_chunk::<4>() else {
+            return if input[*at..].iter().all(|byte| *byte == 0) { Ok(()) } else { Err(Fault::Truncated) };
+        };
+        let length = match *word {
+            LZ4_MAGIC => {
+                *at += 4;
+                continue;
+            }
+            length => u32::from_le_bytes(length) as usize,
+        };
+        match length {
+            0 => return Ok(()),
+            length if length > LZ4_BLOCK_BOUND => {
+                return Err(Fault::Corrupt(format!("a block of {length} bytes").into()));
+            }
+            _ => {}
+        }
+        let Some(compressed) = input[*at + 4..].get(..length) else {
+            *at = input.len();
+            return Err(Fault::Truncated);
+        };
+        let size = lz4_flex::block::decompress_into(compressed, &mut block)
+            .map_err(|error| Fault::Corrupt(error.to_string().into()))?;
+        sink.put(&block[..size])?;
+        *at += 4 + length;
+    }
+    Ok(())
+}
+
+const MAGIC: [(&[u8], Compression); 7] = [
+    (&[0x1f, 0x8b], Compression::Gzip),
+    (b"BZh", Compression::Bzip2),
+    (&[0xfd, b'7', b'z', b'X', b'Z', 0], Compression::Xz),
+    (&[0x28, 0xb5, 0x2f, 0xfd], Compression::Zstd),
+    (&[0x5d, 0x00], Compression::Lzma),
+    (&LZ4_MAGIC, Compression::Lz4),
+    (&[0x89, b'L', b'Z', b'O'], Compression::Lzo),
+];
+
+/// 0x184C2102, little endian.
+const LZ4_MAGIC: [u8; 4] = [0x02, 0x21, 0x4c, 0x18];
+const LZ4_BLOCK: usize = 8 << 20;
+/// What an incompressible block of 8 MiB may grow to (`LZ4_compressBound`).
+const LZ4_BLOCK_BOUND: usize = LZ4_BLOCK + LZ4_BLOCK / 255 + 16;
+const CHUNK: usize = 64 << 10;
+const ZSTD_STEP: usize = 1 << 20;
+/// The decoder memory that libxl allows for xz and lzma.
+const MEMORY_LIMIT_KIB: u32 = 256 << 10;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PLAIN: &[u8] = include_bytes!("../../tests/fixtures/ramdisk/tiny.cpio");
+    const STREAMS: [(Compression, &[u8]); 6] = [
+        (Compression::Gzip, include_bytes!("../../tests/fixtures/ramdisk/tiny.cpio.gz")),
+        (Compression::Bzip2, include_bytes!("../../tests/fixtures/ramdisk/tiny.cpio.bz2")),
+        (Compression::Xz, include_bytes!("../../tests/fixtures/ramdisk/tiny.cpio.xz")),
+        (Compression::Zstd, include_bytes!("../../tests/fixtures/ramdisk/tiny.cpio.zst")),
+        (Compression::Lzma, include_bytes!("../../tests/fixtures/ramdisk/tiny.cpio.lzma")),
+        (Compression::Lz4, include_bytes!("../../tests/fixtures/ramdisk/tiny.cpio.lz4")),
+    ];
+    const LIMIT: usize = 1 << 20;
+
+    #[test]
+    fn every_format_decodes_what_its_own_tool_wrote() {
+        for (format, stream) in STREAMS {
+            assert_eq!(Compression::of(stream), Some(format));
+            let decoded = format.decode(stream, LIMIT).unwrap();
+            assert_eq!(decoded.bytes, PLAIN, "{format}");
+            assert_eq!(decoded.consumed, stream.len(), "{format}");
+        }
+    }
+
+    #[test]
+    fn what_follows_a_stream_is_left_alone() {
+        for (format, stream) in STREAMS {
+            let mut longer = stream.to_vec();
+            longer.extend_from_slice(&[0; 64]);
+            let decoded = format.decode(&longer, LIMIT).unwrap();
+            assert_eq!((decoded.bytes.as_slice(), decoded.consumed), (PLAIN, stream.len()), "{format}");
+        }
+    }
+
+    #[test]
+    fn a_stream_cut_anywhere_is_not_accepted() {
+        for (format, stream) in STREAMS {
+            for length in 4..stream.len() {
+                // A legacy lz4 frame has no end mark: cut between blocks it is a frame.
+                if format == Compression::Lz4 && length == 4 {
+                    continue;
+                }
+                match format.decode(&stream[..length], LIMIT) {
+                    Err(Error::Truncated { at, .. }) => assert!(at <= length, "{format} {at}"),
+                    other => panic!("{format} cut at {length}: {other:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn output_beyond_the_limit_is_refused() {
+        for (format, stream) in STREAMS {
+            let error = format.decode(stream, PLAIN.len() - 1).unwrap_err();
+            assert!(matches!(error, Error::TooLarge { .. }), "{format}: {error}");
+            format.decode(stream, PLAIN.len()).unwrap();
+        }
+    }
+
+    #[test]
+    fn lzo_is_known_by_name_only() {
+        let stream = b"\x89LZO\0\r\n\x1a\n";
+        assert_eq!(Compression::of(stream), Some(Compression::Lzo));
+        let error = Compression::Lzo.decode(stream, LIMIT).unwrap_err();
+        assert_eq!(error.to_string(), "lzo streams are not supported");
+    }
+
+    proptest! {
+        // A changed byte may hit a field that carries no meaning (a gzip mtime);
+        // it may never give other content, as long as the format has a checksum.
+        #[test]
+        fn a_changed_stream_gives_the_same_bytes_or_an_error(
+            which in 0..STREAMS.len(), at in 4usize..200, value: u8,
+        ) {
+            let (format, stream) = STREAMS[which];
+            let mut stream = stream.to_vec();
+            let at = at % stream.len();
+            stream[at] = value;
+            if let Ok(decoded) = format.decode(&stream, LIMIT) {
+                let checked = !matches!(format, Compression::Lz4 | Compression::Lzma);
+                prop_assert!(!checked || decoded.bytes == PLAIN || decoded.bytes.is_empty());
+            }
+        }
+
+        #[test]
+        fn noise_after_a_magic_number_never_panics(
+            which in 0..MAGIC.len(), noise in prop::collection::vec(any::<u8>(), 0..600),
+        ) {
+            let (magic, format) = MAGIC[which];
+            let mut stream = magic.to_vec();
+            stream.extend(noise);
+            if let Ok(decoded) = format.decode(&stream, LIMIT) {
+                prop_assert!(decoded.consumed <= stream.len());
+            }
+        }
+    }
+}
