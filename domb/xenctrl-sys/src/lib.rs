@@ -1,2 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Placeholder of the first commit.
+//! The functions of libxenctrl that domb calls because libxl has no word for
+//! them: whether Flask is enforcing, and Xen's own console ring. Domains are
+//! libxl's business; no domctl is called from here.
+//!
+//! Trusted: that the library linked belongs to the headers read. `xenlight`
+//! is the only user.
+
+#![allow(
+    unsafe_code,
+    reason = "declarations of foreign functions are what this crate is"
+)]
+
+pub use bindings::*;
+
+const _: () = {
+    let (xl, xc) = (libxl_sys::BUILT_AGAINST, BUILT_AGAINST);
+    assert!(
+        xl.0 == xc.0 && xl.1 == xc.1,
+        "libxl's and libxenctrl's headers are of different releases of Xen"
+    );
+};
+
+#[allow(
+    non_camel_case_types,
+    non_snake_case,
+    non_upper_case_globals,
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    clippy::all,
+    clippy::undocumented_unsafe_blocks,
+    clippy::multiple_unsafe_ops_per_block,
+    clippy::semicolon_if_nothing_returned,
+    reason = "generated from C headers, in C's own names; xenctrl.h is the documentation"
+)]
+mod bindings {
+    include!(concat!(env!("OUT_DIR"), "/bindings.rs"));
+}
