@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Ramdisks: what one is, and whether it is whole.
+//!
+//! A truncated initramfs is the fault that shows last: the domain is built,
+//! starts, and dies somewhere in its own init. So each archive that can be
+//! recognised is read to its end here, through every checksum it carries. What
+//! is not recognised may still be a ramdisk for a kernel that is not Linux; it
+//! is let through and said to be unknown.
+//!
+//! A Linux initramfs is a row of newc archives, each plain or in a compressed
+//! stream, with zeros between them (Linux
+//! `Documentation/driver-api/early-userspace/buffer-format.rst`).
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::compression::{self, Compression};
+use crate::newc::{self, Members, is_newc};
+
+/// What a ramdisk is made of. Displays as `cpio`, `cpio, zstd cpio`, `unknown`.
+///
+/// Holding one proves that every part that could be recognised is complete.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ramdisk {
+    /// The parts in order; at least one.
+    pub parts: Vec<Part>,
+}
+
+/// One part of a ramdisk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Part {
+    /// Where it begins in the file.
+    pub offset: usize,
+    /// What it is compressed with.
+    pub compression: Option<Compression>,
+    /// How many complete newc archives it is, or holds. None: its content is
+    /// unknown.
+    pub archives: usize,
+}
+
+impl Ramdisk {
+    /// Whether the content of every part was recognised and found complete.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.parts.iter().all(|part| part.archives > 0)
+    }
+}
+
+/// Reads a ramdisk to its end.
+///
+/// # Errors
+/// It is empty, or a part that was recognised is truncated or corrupt.
+pub fn inspect(bytes: &[u8]) -> Result<Ramdisk, Error> {
+    walk(bytes, |_| Ok(()))
+}
+
+/// The ramdisk as one plain newc archive: itself if it is one, otherwise all
+/// members of all archives, decompressed, in order.
+///
+/// # Errors
+/// As [`inspect`]; also if a part is not a newc archive.
+pub fn unpacked(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
+    let mut merged = Merged::default();
+    let ramdisk = walk(bytes, |archives| merged.add(archives))?;
+    if let Some(part) = ramdisk.parts.iter().find(|part| part.archives == 0) {
+        return Err(Error::NotCpio { offset: part.offset });
+    }
+    match ramdisk.parts.as_slice() {
+        [Part { offset: 0, compression: None, archives: 1 }] => Ok(Cow::Borrowed(bytes)),
+        _ => Ok(Cow::Owned(merged.finish())),
+    }
+}
+
+/// Goes through the parts and hands each run of complete plain archives to
+/// `archives`.
+fn walk(bytes: &[u8], mut archives: impl FnMut(&[u8]) -> Result<(), Error>) -> Result<Ramdisk, Error> {
+    let mut parts: Vec<Part> = Vec::new();
+    let mut at = skip_zeros(bytes, 0);
+    while at < bytes.len() {
+        let rest = &bytes[at..];
+        let compression = Compression::of(rest);
+        if at % 4 != 0 && (is_newc(rest) || parts.last().is_some_and(|part| part.compression.is_none())) {
+            return Err(Error::Alignment { offset: at });
+        }
+        let mut part = Part { offset: at, compression, archives: 0 };
+        if is_newc(rest) {
+            let end = archive_end(bytes, at).map_err(Error::Cpio)?;
+            archives(&bytes[at..end])?;
+            part.archives = 1;
+            at = end;
+        } else if let Some(compression) = compression.filter(|found| *found != Compression::Lzo) {
+            let inside = |source| Error::Stream { offset: part.offset, source };
+            let stream = compression.decode(rest, MAX_BYTES).map_err(inside)?;
+            let inside = |source| Error::InStream { offset: part.offset, compression, source };
+            part.archives = count_archives(&stream.bytes).map_err(inside)?;
+            if part.archives > 0 {
+                archives(&stream.bytes)?;
+            }
+            at += stream.consumed;
+        } else if parts.is_empty() || compression.is_some() {
+            at = bytes.len();
+        } else {
+            return Err(Error::Junk { offset: at });
+        }
+        match parts.last_mut() {
+            // A row of plain archives is one part.
+            Some(last) if last.compression.is_none() && part.compression.is_none() => {
+                last.archives += part.archives;
+            }
+            _ => parts.push(part),
+        }
+        at = skip_zeros(bytes, at);
+    }
+    if parts.is_empty() { Err(Error::Empty { bytes: bytes.len() }) } else { Ok(Ramdisk { parts }) }
+}
+
+/// How many complete archives `bytes` is a row of; none if it does not begin
+/// with one.
+fn count_archives(bytes: &[u8]) -> Result<usize, newc::Error> {
+    let mut at = skip_zeros(bytes, 0);
+    let mut count = 0;
+    if is_newc(&bytes[at..]) {
+        while at < bytes.len() {
+            at = skip_zeros(bytes, archive_end(bytes, at)?);
+            count += 1;
+        }
+    }
+    Ok(count)
+}
+
+fn archive_end(bytes: &[u8], at: usize) -> Result<usize, newc::Error> {
+    let mut members = Members::new(bytes, at);
+    members.by_ref().try_for_each(|member| member.map(drop))?;
+    Ok(members.end().expect(ENDS))
+}
+
+fn skip_zeros(bytes: &[u8], at: usize) -> usize {
+    at + bytes[at..].iter().take_while(|byte| **byte == 0).count()
+}
+
+/// The members of several archives as one. Inodes are numbered anew, because
+/// equal numbers of two archives do not mean one file.
+#[derive(Default)]
+struct Merged {
+    bytes: Vec<u8>,
+    inodes: u32,
+}
+
+impl Merged {
+    fn add(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let mut at = skip_zeros(bytes, 0);
+        while at < bytes.len() {
+            let mut numbers: BTreeMap<(u32, (u32, u32)), u32> = BTreeMap::new();
+            let mut members = Members::new(bytes, at);
+            while let Some(member) = members.next().transpose().map_err(Error::Cpio)? {
+                let ino = *numbers.entry((member.ino, member.dev)).or_insert_with(|| {
+                    self.inodes = self.inodes.wrapping_add(1);
+                    self.inodes
+                });
+                let start = self.bytes.len();
+                self.bytes.extend_from_slice(member.raw);
+                self.bytes[start + 6..start + 14].copy_from_slice(format!("{ino:08x}").as_bytes());
+            }
+            at = skip_zeros(bytes, members.end().expect(ENDS));
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Vec<u8> {
+        cpio::newc::trailer(self.bytes).expect("a Vec takes every write")
+    }
+}
+
+impl fmt::Display for Ramdisk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, part) in self.parts.iter().enumerate() {
+            if i > 0 {
+                f.write_str(", ")?;
+            }
+            match (part.compression, part.archives > 0) {
+                (Some(compression), true) => write!(f, "{compression} cpio")?,
+                (Some(compression), false) => write!(f, "{compression} of something unknown")?,
+                (None, true) => f.write_str("cpio")?,
+                (None, false) => f.write_str("unknown")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why something is not a whole ramdisk.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is nothing in it.
+    #[error("ramdisk is empty: {bytes} bytes, none but zeros")]
+    Empty {
+        /// Its length.
+        bytes: usize,
+    },
+    /// A plain archive is not whole.
+    #[error("ramdisk is not whole\nhint: copy or make the ramdisk again")]
+    Cpio(#[source] newc::Error),
+    /// A compressed stream is not whole.
+    #[error("ramdisk's part at byte {offset} is not whole\nhint: copy or make the ramdisk again")]
+    Stream {
+        /// Where the stream begins.
+        offset: usize,
+        /// What is wrong with it.
+        source: compression::Error,
+    },
+    /// An archive in a compressed stream is not whole.
+    #[error("ramdisk's {compression} stream at byte {offset} holds no whole archive")]
+    InStream {
+        /// Where the stream begins.
+        offset: usize,
+        /// Its compression.
+        compression: Compression,
+        /// What is wrong; offsets count in the decompressed bytes.
+        source: newc::Error,
+    },
+    /// Something follows that Linux would stumble over.
+    #[error("ramdisk goes on at byte {offset} with something that is no archive")]
+    Junk {
+        /// Where.
+        offset: usize,
+    },
+    /// A part begins where Linux does not look for one.
+    #[error("ramdisk's part at byte {offset} does not begin at a multiple of four\nhint: pad the parts with zeros when joining them")]
+    Alignment {
+        /// Where.
+        offset: usize,
+    },
+    /// Only archives can be unpacked.
+    #[error("ramdisk's part at byte {offset} is not a cpio archive\nhint: the control domain's root is a newc archive, plain or compressed with gzip, bzip2, xz, zstd, lzma or lz4")]
+    NotCpio {
+        /// Where.
+        offset: usize,
+    },
+}
+
+/// What one compressed part may expand to.
+const MAX_BYTES: usize = 1 << 30;
+const ENDS: &str = "members without an error end with the trailer";
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TINY: &[u8] = include_bytes!("../../tests/fixtures/ramdisk/tiny.cpio");
+    const COMPRESSED: [&[u8]; 6] = [
+        include_bytes!("../../tests/fixtures/ramdisk/tiny.cpio.gz"),
+        include_bytes!("../../tests/fixtures/ramdisk/tiny.cpio.bz2"),
+        include_bytes!("../../tests/fixtures/ramdisk/tiny.cpio.xz"),
+        include_bytes!("../../tests/fixtures/ramdisk/tiny.cpio.zst"),
+        include_bytes!("../../tests/fixtures/ramdisk/tiny.cpio.lzma"),
+        include_bytes!("../../tests/fixtures/ramdisk/tiny.cpio.lz4"),
+    ];
+
+    fn told(bytes: &[u8]) -> String {
+        inspect(bytes).unwrap().to_string()
+    }
+
+    fn fault(bytes: &[u8]) -> String {
+        let error = inspect(bytes).unwrap_err();
+        match std::error::Error::source(&error) {
+            Some(source) => format!("{error}; {source}"),
+            None => error.to_string(),
+        }
+    }
+
+    fn names(archive: &[u8]) -> Vec<String> {
+        let name = |member: newc::Member<'_>| String::from_utf8(member.name.to_vec()).unwrap();
+        Members::new(archive, 0).map(|member| name(member.unwrap())).collect()
+    }
+
+    #[test]
+    fn archives_are_told_by_what_they_are() {
+        assert_eq!(told(TINY), "cpio");
+        let formats = ["gzip", "bzip2", "xz", "zstd", "lzma", "lz4"];
+        for (stream, format) in COMPRESSED.iter().zip(formats) {
+            assert_eq!(told(stream), format!("{format} cpio"));
+        }
+        assert_eq!(told(&[TINY, TINY, COMPRESSED[3]].concat()), "cpio, zstd cpio");
+        assert!(inspect(TINY).unwrap().is_known());
+    }
+
+    #[test]
+    fn what_is_not_recognised_is_let_through_and_said_to_be_unknown() {
+        for bytes in [b"\x7fELF and so on".as_slice(), b"\x89LZO\0\r\n\x1a\n"] {
+            assert!(!inspect(bytes).unwrap().is_known());
+            assert!(matches!(unpacked(bytes), Err(Error::NotCpio { offset: 0 })));
+        }
+        assert_eq!(told(b"hello"), "unknown");
+    }
+
+    #[test]
+    fn nothing_is_not_a_ramdisk() {
+        assert_eq!(fault(b""), "ramdisk is empty: 0 bytes, none but zeros");
+        assert_eq!(fault(&[0; 512]), "ramdisk is empty: 512 bytes, none but zeros");
+    }
+
+    #[test]
+    fn a_ramdisk_cut_short_is_refused_with_the_place() {
+        assert!(fault(&TINY[..600]).contains("the member at byte 268 needs 1760 bytes, 216 are there"));
+        for stream in COMPRESSED {
+            let text = fault(&stream[..stream.len() - 9]);
+            assert!(text.starts_with("ramdisk's part at byte 0 is not whole"), "{text}");
+            assert!(text.contains("is truncated"), "{text}");
+        }
+        let second = [TINY, &COMPRESSED[0][..100]].concat();
+        assert!(fault(&second).starts_with("ramdisk's part at byte 2560 is not whole"));
+        assert!(fault(&second).contains("gzip stream is truncated"));
+    }
+
+    #[test]
+    fn an_archive_cut_short_before_compression_is_refused() {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        std::io::Write::write_all(&mut gzip, &TINY[..600]).unwrap();
+        let error = inspect(&gzip.finish().unwrap()).unwrap_err();
+        assert_eq!(error.to_string(), "ramdisk's gzip stream at byte 0 holds no whole archive");
+    }
+
+    #[test]
+    fn junk_behind_an_archive_is_refused() {
+        assert!(fault(&[TINY, b"abcd"].concat()).contains("byte 2560 with something that is no archive"));
+        assert!(fault(&[TINY, &[0], TINY].concat()).contains("byte 2561 does not begin at a multiple of four"));
+    }
+
+    #[test]
+    fn one_plain_archive_is_unpacked_to_itself() {
+        assert!(matches!(unpacked(TINY).unwrap(), Cow::Borrowed(bytes) if bytes == TINY));
+    }
+
+    #[test]
+    fn several_archives_become_one_with_inodes_of_its_own() {
+        let joined = [TINY, COMPRESSED[3], &[0; 4], COMPRESSED[0]].concat();
+        let archive = unpacked(&joined).unwrap();
+        assert_eq!(told(&archive), "cpio");
+        let one = names(TINY);
+        assert_eq!(names(&archive), [one.clone(), one.clone(), one].concat());
+        let inodes: Vec<u32> = Members::new(&archive, 0).map(|member| member.unwrap().ino).collect();
+        assert_eq!(inodes, (1..=12).collect::<Vec<u32>>());
+    }
+
+    #[test]
+    fn two_plain_archives_are_merged_too() {
+        let archive = [TINY, TINY].concat();
+        assert_eq!(names(&unpacked(&archive).unwrap()).len(), 8);
+    }
+
+    #[test]
+    fn debians_own_initramfs_is_whole() {
+        for entry in std::path::Path::new("/boot").read_dir().into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.file_name().unwrap().to_string_lossy().starts_with("initrd.img-") {
+                assert!(inspect(&std::fs::read(&path).unwrap()).unwrap().is_known(), "{}", path.display());
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_change_of_a_ramdisk_panics(
+            order in prop::collection::vec(0..COMPRESSED.len(), 0..4),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+            cut: prop::sample::Index,
+        ) {
+            let mut bytes = TINY.to_vec();
+            for index in order {
+                bytes.extend_from_slice(COMPRESSED[index]);
+                bytes.resize(bytes.len().next_multiple_of(4), 0);
+            }
+            for (at, value) in changes {
+                let at = at.index(bytes.len());
+                bytes[at] = value;
+            }
+            bytes.truncate(cut.index(bytes.len() + 1));
+            let inspected = inspect(&bytes);
+            let plain = unpacked(&bytes);
+            prop_assert!(inspected.is_ok() || plain.is_err());
+            if let Ok(plain) = plain {
+                prop_assert!(inspect(&plain).is_ok());
+            }
+        }
+    }
+}
