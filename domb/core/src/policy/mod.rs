@@ -1,2 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Being written.
+//! The launch script: facts in, a [`Verdict`] out.
+//!
+//! A launch script is a file in Rhai that defines `fn launch(facts, plan)`.
+//! It is a pure function: it reads [`Facts`], answers through the plan it is
+//! given, and returns that plan. It has no I/O, no clock, no randomness, no
+//! floating point, no import and no eval, and it runs within [`Limits`]. The
+//! same script and the same facts give the same verdict.
+//!
+//! Only what the script allows is launched. A domain it says nothing about is
+//! denied; a script that fails, answers nonsense or does not end reaches no
+//! verdict, and without a verdict nothing is launched.
+
+mod api;
+mod engine;
+mod error;
+mod facts;
+mod library;
+mod limits;
+mod script;
+mod table;
+mod verdict;
+
+pub use error::{Error, Fault, Place};
+pub use facts::{
+    DomainFacts, Facts, FactsError, FileFacts, Flask, PlatformFacts, TpmFacts, TpmState,
+};
+pub use limits::{Limit, Limits};
+pub use script::Script;
+pub use verdict::{Approval, DecidedBy, Decision, Outcome, UNDECIDED, Verdict};
+
+/// Asks `script` about the launch that `facts` describe. Without a script
+/// everything is allowed, and the verdict says that nobody decided.
+///
+/// `expired` tells when the time is up ([`Limit::Milliseconds`]); it is asked
+/// before each operation. This crate reads no clock of its own.
+///
+/// # Errors
+/// Anything but a complete answer from the script. Nothing may be launched then.
+pub fn decide(
+    script: Option<&Script>,
+    facts: &Facts,
+    limits: &Limits,
+    expired: impl Fn() -> bool + Send + 'static,
+) -> Result<Verdict, Error> {
+    match script {
+        None => Ok(Verdict::without_script(facts)),
+        Some(script) => engine::run(script, facts, limits, expired),
+    }
+}

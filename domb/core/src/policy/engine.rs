@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The sandbox: a bare Rhai engine with every limit set, on a stack of its own.
+//!
+//! It trusts nothing of the script. No module, no `eval`, no output, no clock
+//! and no source of chance is reachable; the limits hold while the script is
+//! compiled and while it runs; what it can call is in `library` and `api`.
+
+use std::rc::Rc;
+
+use rhai::{AST, Dynamic, Engine, EvalAltResult, Module, Scope};
+
+use super::api::{self, FactsView, Plan};
+use super::error::{self, Error, Fault, Place};
+use super::facts::Facts;
+use super::library;
+use super::limits::{Limit, Limits};
+use super::script::Script;
+use super::table::{Row, Table};
+use super::verdict::Verdict;
+
+/// Stack for the interpreter. Rhai recurses with the nesting of a script and
+/// of its values; the limits keep that below a tenth of this in any build.
+const STACK: usize = 32 << 20;
+
+/// The function every launch script defines.
+const ENTRY: &str = "launch";
+
+/// Runs `script` on a stack of its own, so that its depth cannot be ours.
+pub(super) fn run(
+    script: &Script,
+    facts: &Facts,
+    limits: &Limits,
+    expired: impl Fn() -> bool + Send + 'static,
+) -> Result<Verdict, Error> {
+    let start = |what: &str| Error::Start {
+        script: script.name().to_owned(),
+        what: what.to_owned(),
+    };
+    std::thread::scope(|scope| {
+        std::thread::Builder::new()
+            .name("launch script".to_owned())
+            .stack_size(STACK)
+            .spawn_scoped(scope, || launch(script, facts, limits, expired))
+            .map_err(|error| start(&error.to_string()))?
+            .join()
+            .map_err(|_| start("the interpreter broke off"))?
+    })
+}
+
+fn launch(
+    script: &Script,
+    facts: &Facts,
+    limits: &Limits,
+    expired: impl Fn() -> bool + 'static,
+) -> Result<Verdict, Error> {
+    script.fits(limits)?;
+    let plan = Plan::new(facts, limits.size(Limit::LogLines));
+    let (mut engine, _) = sandbox(limits, &plan);
+    engine.on_progress(move |_| expired().then_some(Dynamic::UNIT));
+    let failed = |error: Box<EvalAltResult>| error::from_run(script, limits, &error);
+
+    let ast = compile(&mut engine, script).map_err(failed)?;
+    has_entry(script, &ast)?;
+    let view = view(script, facts)?;
+    let returned: Dynamic = engine
+        .call_fn_with_options(
+            rhai::CallFnOptions::new().eval_ast(false),
+            &mut Scope::new(),
+            &ast,
+            ENTRY,
+            (view, plan.clone()),
+        )
+        .map_err(failed)?;
+
+    let same = plan.is(&returned);
+    let mut draft = plan.0.borrow_mut();
+    if let Some((wrong, position)) = draft.wrong.take() {
+        let place = Place::new(script, position);
+        let fault = Fault {
+            message: wrong.message,
+            hint: wrong.hint,
+            place,
+            calls: vec![],
+        };
+        return Err(Error::Failed(Box::new(fault)));
+    }
+    if !same {
+        let returned = match returned.is_unit() {
+            true => "nothing".to_owned(),
+            false => format!(
+                "a value of type {}",
+                engine.map_type_name(returned.type_name())
+            ),
+        };
+        return Err(Error::NotThePlan {
+            script: script.name().to_owned(),
+            returned,
+        });
+    }
+    let answers = std::mem::take(&mut draft.answers);
+    let log = std::mem::take(&mut draft.log);
+    Ok(Verdict::complete(facts, answers, draft.refused.take(), log))
+}
+
+/// An engine that can do what `library` and `api` register and nothing else,
+/// and the rows that describe it.
+pub(super) fn sandbox(limits: &Limits, plan: &Plan) -> (Engine, Vec<Row>) {
+    let mut engine = Engine::new_raw();
+    engine
+        .set_max_operations(limits.of(Limit::Operations))
+        .set_max_call_levels(limits.size(Limit::CallLevels))
+        .set_max_expr_depths(
+            limits.size(Limit::ExpressionDepth),
+            limits.size(Limit::ExpressionDepth),
+        )
+        .set_max_variables(limits.size(Limit::Variables))
+        .set_max_functions(limits.size(Limit::Functions))
+        .set_max_string_size(limits.size(Limit::StringBytes))
+        .set_max_array_size(limits.size(Limit::ArrayItems))
+        .set_max_map_size(limits.size(Limit::MapItems))
+        .set_strict_variables(true)
+        .set_fail_on_invalid_map_property(true);
+    for symbol in [
+        "eval",
+        "debug",
+        "Fn",
+        "this",
+        "is_shared",
+        "is_def_var",
+        "is_def_fn",
+    ] {
+        engine.disable_symbol(symbol);
+    }
+    let mut table = Table::new(&mut engine);
+    api::register(&mut table, plan);
+    library::register(&mut table);
+    let rows = table.finish();
+    (engine, rows)
+}
+
+/// Compiles the script, evaluates its constants, and compiles it again with
+/// those known, so that functions can use them and a misspelt name is found
+/// before anything runs.
+fn compile(engine: &mut Engine, script: &Script) -> Result<AST, Box<EvalAltResult>> {
+    engine.set_strict_variables(false);
+    let first = engine.compile(script.text())?;
+    engine.set_strict_variables(true);
+    let mut outer = Scope::new();
+    engine.run_ast_with_scope(&mut outer, &first)?;
+
+    let mut constants = Module::new();
+    let mut known = Scope::new();
+    for (name, constant, value) in outer.iter() {
+        if constant {
+            constants.set_var(name, value.clone());
+            known.push_constant_dynamic(name, value);
+        }
+    }
+    engine.register_global_module(Rc::new(constants));
+    Ok(engine.compile_with_scope(&known, script.text())?)
+}
+
+fn has_entry(script: &Script, ast: &AST) -> Result<(), Error> {
+    let mut found = String::new();
+    for function in ast
+        .iter_functions()
+        .filter(|function| function.name == ENTRY)
+    {
+        match function.params.len() {
+            2 => return Ok(()),
+            n => found = format!(", only one with {n} parameters"),
+        }
+    }
+    Err(Error::NoLaunch {
+        script: script.name().to_owned(),
+        found,
+    })
+}
+
+fn view(script: &Script, facts: &Facts) -> Result<FactsView, Error> {
+    let data = api::map_from_json("data", &facts.data).map_err(|what| Error::Facts {
+        script: script.name().to_owned(),
+        what,
+    })?;
+    Ok(FactsView {
+        facts: Rc::new(facts.clone()),
+        data: Rc::new(data),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What a launch script is told: the configuration, the digests of what was
+//! read, the platform, the integrator's own data. Nothing else reaches it.
+//!
+//! Facts are read-only and travel as JSON both ways, so a launch can be
+//! rehearsed anywhere with the facts of the real machine. What a host cannot
+//! know is absent here, not guessed; a script that asks for it fails.
+//!
+//! It trusts that the digests are those of the bytes that will be booted
+//! (`measure` computed them from the sealed copies).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Config, DomainConfig};
+
+/// Everything a launch script may look at. The same facts and the same script
+/// give the same verdict.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Facts {
+    /// The domains in the configuration's order.
+    pub domains: Vec<DomainFacts>,
+    /// What is known of the machine.
+    #[serde(default)]
+    pub platform: PlatformFacts,
+    /// The TPM, where one is known of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tpm: Option<TpmFacts>,
+    /// The integrator's own table (`[data]`), untouched.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub data: serde_json::Map<String, serde_json::Value>,
+}
+
+/// One `[[domain]]`, with the digests of what it will boot.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DomainFacts {
+    /// Its name.
+    pub name: String,
+    /// The domid it will get.
+    pub domid: u16,
+    /// `"pv"` or `"pvh"`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Memory at start, MiB.
+    pub memory_mib: u64,
+    /// Memory it may balloon to, MiB.
+    pub maxmem_mib: u64,
+    /// Virtual CPUs.
+    pub vcpus: u32,
+    /// Kernel command line.
+    #[serde(default)]
+    pub cmdline: String,
+    /// XSM/Flask label, `user:role:type`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seclabel: Option<String>,
+    /// UUID in its usual spelling.
+    pub uuid: String,
+    /// Domains it starts after.
+    #[serde(default)]
+    pub after: Vec<String>,
+    /// The kernel image.
+    pub kernel: FileFacts,
+    /// The ramdisk, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ramdisk: Option<FileFacts>,
+}
+
+/// A file that was read and hashed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileFacts {
+    /// The path as the configuration writes it.
+    pub path: String,
+    /// Length of the bytes that boot.
+    pub bytes: u64,
+    /// SHA-256 of the bytes that boot, lower-case hexadecimal.
+    pub sha256: String,
+    /// SHA-256 of the file as its vendor shipped it. The same as `sha256`
+    /// unless the bytes that boot were unpacked from that file.
+    pub original_sha256: String,
+}
+
+/// The machine. A field is absent where this host cannot know it.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PlatformFacts {
+    /// All memory Xen has, MiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_mib: Option<u64>,
+    /// Memory not given to any domain, MiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub free_memory_mib: Option<u64>,
+    /// Physical CPUs that are online.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<u32>,
+    /// Xen's version, `4.17.5`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub xen_version: Option<String>,
+    /// Xen's own command line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub xen_commandline: Option<String>,
+    /// Whether Flask decides anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flask: Option<Flask>,
+    /// Whether PV domains can be built.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pv: Option<bool>,
+    /// Whether HVM and PVH domains can be built.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hvm: Option<bool>,
+}
+
+/// Xen's Flask module.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Flask {
+    /// Not built in, or not the active XSM module.
+    Absent,
+    /// It logs and lets pass.
+    Permissive,
+    /// It refuses.
+    Enforcing,
+}
+
+impl Flask {
+    /// The word a script compares with.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Flask::Absent => "absent",
+            Flask::Permissive => "permissive",
+            Flask::Enforcing => "enforcing",
+        }
+    }
+}
+
+/// The TPM at the moment the script is asked.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TpmFacts {
+    /// What became of the measurement.
+    pub state: TpmState,
+    /// The PCR that domb extends.
+    pub pcr: u8,
+    /// Active banks by name (`sha256`), with the PCR's value in each as
+    /// lower-case hexadecimal once everything read so far is extended.
+    #[serde(default)]
+    pub values: BTreeMap<String, String>,
+}
+
+/// What became of the measurement.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TpmState {
+    /// Everything was extended into every active bank.
+    Measured,
+    /// There is no TPM; the configuration lets the launch go on without.
+    Absent,
+    /// There is a TPM and it failed; the configuration lets the launch go on.
+    Failed,
+    /// The configuration says not to touch it.
+    Off,
+}
+
+impl TpmState {
+    /// The word a script compares with.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TpmState::Measured => "measured",
+            TpmState::Absent => "absent",
+            TpmState::Failed => "failed",
+            TpmState::Off => "off",
+        }
+    }
+}
+
+/// Why facts could not be put together.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum FactsError {
+    /// A file a domain boots was not among those hashed.
+    #[error("describe domain {domain:?} to the launch script: no digest for {path:?}")]
+    NoDigest {
+        /// The domain.
+        domain: String,
+        /// The path as written.
+        path: String,
+    },
+}
+
+impl Facts {
+    /// The facts of `config`, with `file` giving what is known of each path
+    /// as the configuration writes it.
+    ///
+    /// # Errors
+    /// A path that `file` knows nothing of.
+    pub fn gather(
+        config: &Config,
+        file: impl Fn(&std::path::Path) -> Option<FileFacts>,
+        platform: PlatformFacts,
+        tpm: Option<TpmFacts>,
+    ) -> Result<Facts, FactsError> {
+        let domains = config
+            .domains
+            .iter()
+            .map(|domain| DomainFacts::of(domain, &file))
+            .collect::<Result<_, _>>()?;
+        Ok(Facts {
+            domains,
+            platform,
+            tpm,
+            data: serde_json::Map::new(),
+        })
+    }
+
+    /// The domain of that name.
+    #[must_use]
+    pub fn domain(&self, name: &str) -> Option<&DomainFacts> {
+        self.domains.iter().find(|domain| domain.name == name)
+    }
+}
+
+impl DomainFacts {
+    fn of(
+        domain: &DomainConfig,
+        file: impl Fn(&std::path::Path) -> Option<FileFacts>,
+    ) -> Result<DomainFacts, FactsError> {
+        let known = |path: &std::path::Path| {
+            file(path).ok_or_else(|| FactsError::NoDigest {
+                domain: domain.name.as_str().to_owned(),
+                path: path.display().to_string(),
+            })
+        };
+        Ok(DomainFacts {
+            name: domain.name.as_str().to_owned(),
+            domid: domain.domid.value(),
+            kind: domain.kind.as_str().to_owned(),
+            memory_mib: domain.memory.0,
+            maxmem_mib: domain.maxmem.0,
+            vcpus: domain.vcpus,
+            cmdline: domain.cmdline.clone(),
+            seclabel: domain.seclabel.clone(),
+            uuid: domain.uuid.to_string(),
+            after: domain
+                .after
+                .iter()
+                .map(|name| name.as_str().to_owned())
+                .collect(),
+            kernel: known(&domain.kernel)?,
+            ramdisk: domain.ramdisk.as_deref().map(known).transpose()?,
+        })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Facts of a platform with these domains, each with what it starts after.
+    pub(crate) fn facts(domains: &[(&str, &[&str])]) -> Facts {
+        let file = |path: String, digit: &str| FileFacts {
+            path,
+            bytes: 4096,
+            sha256: digit.repeat(64),
+            original_sha256: digit.repeat(64),
+        };
+        let domains = domains
+            .iter()
+            .zip(7..)
+            .map(|((name, after), domid)| DomainFacts {
+                name: (*name).to_owned(),
+                domid,
+                kind: "pv".to_owned(),
+                memory_mib: 96,
+                maxmem_mib: 96,
+                vcpus: 1,
+                cmdline: "console=hvc0".to_owned(),
+                seclabel: None,
+                uuid: format!("00000000-0000-4000-8000-{domid:012}"),
+                after: after.iter().map(|&name| name.to_owned()).collect(),
+                kernel: file("vmlinuz".to_owned(), "a"),
+                ramdisk: Some(file(format!("{name}.cpio"), "b")),
+            })
+            .collect();
+        Facts {
+            domains,
+            platform: PlatformFacts::default(),
+            tpm: None,
+            data: serde_json::Map::new(),
+        }
+    }
+
+    #[test]
+    fn facts_survive_json() {
+        let mut facts = facts(&[("store", &[]), ("net", &["store"])]);
+        facts.platform.flask = Some(Flask::Enforcing);
+        facts.tpm = Some(TpmFacts {
+            state: TpmState::Measured,
+            pcr: 13,
+            values: BTreeMap::from([("sha256".to_owned(), "00".repeat(32))]),
+        });
+        facts
+            .data
+            .insert("pins".to_owned(), serde_json::json!({ "vmlinuz": ["a"] }));
+        let text = serde_json::to_string_pretty(&facts).expect("facts are plain data");
+        assert_eq!(
+            serde_json::from_str::<Facts>(&text).expect("what was written"),
+            facts
+        );
+    }
+
+    #[test]
+    fn facts_with_a_misspelt_field_are_refused() {
+        let text = r#"{"domains": [], "platform": {"memory_mb": 4096}}"#;
+        assert!(serde_json::from_str::<Facts>(text).is_err());
+    }
+}

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The answer to "may this be launched": one decision per domain, and the
+//! proof that at least one domain may.
+//!
+//! A verdict is made from complete answers only: nothing in it is undecided.
+//! Denying a domain is an answer, not an error.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::facts::Facts;
+
+/// What was decided for every domain, in the configuration's order.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Verdict {
+    decided_by: DecidedBy,
+    refused: Option<String>,
+    domains: Vec<Decision>,
+    log: Vec<String>,
+}
+
+/// Who decided.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DecidedBy {
+    /// The launch script.
+    Script,
+    /// Nobody: no script is configured, so every domain is allowed.
+    Default,
+}
+
+/// What was decided for one domain.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Decision {
+    /// The domain.
+    pub name: String,
+    /// What becomes of it.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// What becomes of a domain.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase", tag = "verdict")]
+pub enum Outcome {
+    /// It is built and started.
+    Allow,
+    /// It is not built.
+    Deny {
+        /// Why, in the script's words.
+        reason: String,
+    },
+    /// It was allowed and is not built, because a domain it starts after is not.
+    Skipped {
+        /// The first such domain in its `after`.
+        needs: String,
+    },
+}
+
+/// What a script said about one domain.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) enum Answer {
+    /// Nothing.
+    #[default]
+    Undecided,
+    /// `allow`.
+    Allow,
+    /// `deny`, with the reason.
+    Deny(String),
+}
+
+/// The reason of a domain the script said nothing about.
+pub const UNDECIDED: &str = "the launch script did not decide";
+
+impl Verdict {
+    /// Every domain allowed, because no script is configured. Reports say so.
+    #[must_use]
+    pub fn without_script(facts: &Facts) -> Verdict {
+        let answers = facts.domains.iter().map(|_| Answer::Allow).collect();
+        Verdict {
+            decided_by: DecidedBy::Default,
+            ..Verdict::complete(facts, answers, None, vec![])
+        }
+    }
+
+    /// The verdict that follows from one answer per domain of `facts`, in
+    /// their order: undecided is denied, and what needs a domain that is not
+    /// built is skipped.
+    pub(super) fn complete(
+        facts: &Facts,
+        answers: Vec<Answer>,
+        refused: Option<String>,
+        log: Vec<String>,
+    ) -> Verdict {
+        let outcome = |answer| match (&refused, answer) {
+            (Some(why), _) => Outcome::Deny {
+                reason: why.clone(),
+            },
+            (None, Answer::Allow) => Outcome::Allow,
+            (None, Answer::Deny(reason)) => Outcome::Deny { reason },
+            (None, Answer::Undecided) => Outcome::Deny {
+                reason: UNDECIDED.to_owned(),
+            },
+        };
+        let mut domains: Vec<Decision> = facts
+            .domains
+            .iter()
+            .zip(
+                answers
+                    .into_iter()
+                    .chain(std::iter::repeat(Answer::Undecided)),
+            )
+            .map(|(domain, answer)| Decision {
+                name: domain.name.clone(),
+                outcome: outcome(answer),
+            })
+            .collect();
+        while let Some((index, needs)) = orphan(facts, &domains) {
+            domains[index].outcome = Outcome::Skipped { needs };
+        }
+        Verdict {
+            decided_by: DecidedBy::Script,
+            refused,
+            domains,
+            log,
+        }
+    }
+
+    /// Who decided.
+    #[must_use]
+    pub fn decided_by(&self) -> DecidedBy {
+        self.decided_by
+    }
+
+    /// Why the script refused the whole launch, where it did.
+    #[must_use]
+    pub fn refused(&self) -> Option<&str> {
+        self.refused.as_deref()
+    }
+
+    /// The decisions, in the configuration's order.
+    #[must_use]
+    pub fn domains(&self) -> &[Decision] {
+        &self.domains
+    }
+
+    /// What the script wrote with `log`, a line each.
+    #[must_use]
+    pub fn log(&self) -> &[String] {
+        &self.log
+    }
+
+    /// Whether the domain of that name is built.
+    #[must_use]
+    pub fn allows(&self, name: &str) -> bool {
+        self.domains
+            .iter()
+            .any(|d| d.name == name && d.outcome == Outcome::Allow)
+    }
+
+    /// The verdict as the text that is measured: one line per fact, every
+    /// free text quoted as JSON, no dependence on anything but the decisions.
+    #[must_use]
+    pub fn canonical(&self) -> String {
+        let mut text = String::from("domb-verdict 1\n");
+        let by = match self.decided_by {
+            DecidedBy::Script => "script",
+            DecidedBy::Default => "default",
+        };
+        push(&mut text, &["decided-by", by]);
+        if let Some(why) = &self.refused {
+            push(&mut text, &["refused", &quoted(why)]);
+        }
+        for Decision { name, outcome } in &self.domains {
+            let name = quoted(name);
+            match outcome {
+                Outcome::Allow => push(&mut text, &["allow", &name]),
+                Outcome::Deny { reason } => push(&mut text, &["deny", &name, &quoted(reason)]),
+                Outcome::Skipped { needs } => push(&mut text, &["skip", &name, &quoted(needs)]),
+            }
+        }
+        text
+    }
+
+    /// Goes on to building, if there is anything to build.
+    ///
+    /// # Errors
+    /// The verdict itself, when it allows no domain.
+    pub fn approve(self) -> Result<Approval, Box<Verdict>> {
+        if self.domains.iter().any(|d| d.outcome == Outcome::Allow) {
+            Ok(Approval { verdict: self })
+        } else {
+            Err(Box::new(self))
+        }
+    }
+}
+
+/// Holding one proves that a verdict was reached and allows at least one
+/// domain; [`Verdict::approve`] is the only way to get one.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(transparent)]
+pub struct Approval {
+    verdict: Verdict,
+}
+
+impl Approval {
+    /// The verdict it comes from.
+    #[must_use]
+    pub fn verdict(&self) -> &Verdict {
+        &self.verdict
+    }
+
+    /// Names of the allowed domains, in the configuration's order. Never empty.
+    pub fn allowed(&self) -> impl Iterator<Item = &str> {
+        self.verdict
+            .domains
+            .iter()
+            .filter(|decision| decision.outcome == Outcome::Allow)
+            .map(|decision| decision.name.as_str())
+    }
+}
+
+/// The first allowed domain that needs one that is not built, and which.
+fn orphan(facts: &Facts, domains: &[Decision]) -> Option<(usize, String)> {
+    let built = |name: &str| {
+        domains
+            .iter()
+            .any(|decision| decision.name == name && decision.outcome == Outcome::Allow)
+    };
+    facts
+        .domains
+        .iter()
+        .enumerate()
+        .find_map(|(index, domain)| {
+            let missing = domain.after.iter().find(|need| !built(need))?;
+            (domains[index].outcome == Outcome::Allow).then(|| (index, missing.clone()))
+        })
+}
+
+fn push(text: &mut String, words: &[&str]) {
+    writeln!(text, "{}", words.join(" ")).expect("writing to a String cannot fail");
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::facts::tests::facts;
+
+    fn three() -> Facts {
+        facts(&[
+            ("store", &[]),
+            ("net", &["store"]),
+            ("web", &["net"]),
+            ("alone", &[]),
+        ])
+    }
+
+    fn verdict(answers: Vec<Answer>) -> Verdict {
+        Verdict::complete(&three(), answers, None, vec![])
+    }
+
+    #[test]
+    fn what_needs_a_denied_domain_is_skipped_transitively() {
+        let verdict = verdict(vec![
+            Answer::Deny("old".to_owned()),
+            Answer::Allow,
+            Answer::Allow,
+            Answer::Allow,
+        ]);
+        let needs = |name: &str| Outcome::Skipped {
+            needs: name.to_owned(),
+        };
+        assert_eq!(verdict.domains()[1].outcome, needs("store"));
+        assert_eq!(verdict.domains()[2].outcome, needs("net"));
+        assert_eq!(verdict.domains()[3].outcome, Outcome::Allow);
+    }
+
+    #[test]
+    fn a_domain_nobody_decided_is_denied() {
+        let verdict = verdict(vec![Answer::Allow]);
+        assert!(verdict.allows("store"));
+        assert_eq!(
+            verdict.domains()[3].outcome,
+            Outcome::Deny {
+                reason: UNDECIDED.to_owned()
+            }
+        );
+    }
+
+    #[test]
+    fn refusing_the_launch_overrides_every_allow() {
+        let answers = vec![Answer::Allow; 4];
+        let verdict = Verdict::complete(&three(), answers, Some("no".to_owned()), vec![]);
+        assert!(verdict.clone().approve().is_err());
+        assert_eq!(verdict.refused(), Some("no"));
+    }
+
+    #[test]
+    fn an_approval_needs_one_allowed_domain() {
+        assert!(verdict(vec![]).approve().is_err());
+        let approval = verdict(vec![Answer::Allow])
+            .approve()
+            .expect("one domain is allowed");
+        assert_eq!(approval.allowed().collect::<Vec<_>>(), ["store"]);
+    }
+
+    #[test]
+    fn the_canonical_text_cannot_be_forged_by_a_reason() {
+        let verdict = verdict(vec![Answer::Deny("x\"\nallow \"web".to_owned())]);
+        insta::assert_snapshot!(verdict.canonical(), @r#"
+        domb-verdict 1
+        decided-by script
+        deny "store" "x\"\nallow \"web"
+        deny "net" "the launch script did not decide"
+        deny "web" "the launch script did not decide"
+        deny "alone" "the launch script did not decide"
+        "#);
+    }
+
+    #[test]
+    fn a_launch_without_a_script_says_so_in_what_is_measured() {
+        assert!(
+            Verdict::without_script(&three())
+                .canonical()
+                .contains("decided-by default\n")
+        );
+    }
+}
