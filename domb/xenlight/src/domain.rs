@@ -6,6 +6,7 @@
 //! taken for one: a domid other than the one asked for, and a store or console
 //! event channel that could not be made.
 
+use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ptr;
 
@@ -22,7 +23,7 @@ pub struct DomainInfo {
     /// Its UUID.
     pub uuid: [u8; 16],
     /// What it is doing.
-    pub state: State,
+    pub state: RunState,
     /// Memory it has, in KiB.
     pub memory_kib: u64,
     /// Memory it may have, in KiB.
@@ -32,12 +33,12 @@ pub struct DomainInfo {
     /// Whether it runs in hardware assisted virtualisation (HVM or PVH).
     pub hvm: bool,
     /// Its security label, where the hypervisor has labels.
-    pub label: Option<String>,
+    pub seclabel: Option<String>,
 }
 
 /// What a domain is doing. The first that applies, from the bottom up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum State {
+pub enum RunState {
     /// It runs, or waits for an event.
     Running,
     /// The toolstack holds it.
@@ -65,6 +66,20 @@ pub enum ShutdownReason {
     SoftReset,
     /// A number this crate has no name for.
     Other(i32),
+}
+
+impl fmt::Display for ShutdownReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ShutdownReason::Poweroff => f.write_str("poweroff"),
+            ShutdownReason::Reboot => f.write_str("reboot"),
+            ShutdownReason::Suspend => f.write_str("suspend"),
+            ShutdownReason::Crash => f.write_str("crash"),
+            ShutdownReason::Watchdog => f.write_str("watchdog"),
+            ShutdownReason::SoftReset => f.write_str("soft reset"),
+            ShutdownReason::Other(number) => write!(f, "shutdown reason {number}"),
+        }
+    }
 }
 
 impl Context {
@@ -114,7 +129,7 @@ impl Context {
     /// There is no such domain, or as [`Context::domains`].
     pub fn label_of(&self, domid: u16) -> Result<Option<String>> {
         let domain = self.domain(domid)?.ok_or(Error::NoSuchDomain { domid })?;
-        Ok(domain.label)
+        Ok(domain.seclabel)
     }
 
     /// The name XenStore has for a domain, if it has one.
@@ -248,7 +263,7 @@ impl Context {
     fn remove_remains(&self, domid: u16, uuid: [u8; 16]) {
         let remains = match self.domain(domid) {
             Ok(found) => {
-                found.is_some_and(|domain| domain.uuid == uuid && domain.state != State::Dying)
+                found.is_some_and(|domain| domain.uuid == uuid && domain.state != RunState::Dying)
             }
             Err(error) => {
                 eprintln!("xenlight: domain {domid} may be left half built: {error}");
@@ -314,12 +329,12 @@ impl PausedDomain<'_> {
     /// libxl cannot start it. It is destroyed then.
     pub fn unpause(self) -> Result<u16> {
         self.context.unpause(self.domid)?;
-        Ok(self.into_domid())
+        Ok(self.release())
     }
 
     /// Gives up the guard: the domain stays as it is, paused, and the caller
     /// answers for it.
-    pub fn into_domid(self) -> u16 {
+    pub fn release(self) -> u16 {
         let mut guard = ManuallyDrop::new(self);
         let domid = guard.domid;
         // SAFETY: the guard is never dropped (ManuallyDrop) nor used again, so
@@ -354,19 +369,19 @@ fn describe(raw: &libxl_sys::libxl_dominfo) -> DomainInfo {
         hvm: raw.domain_type != kind::LIBXL_DOMAIN_TYPE_PV,
         // SAFETY: NULL or a C string that the list owns, which is freed after
         // it was copied.
-        label: unsafe { ffi::copied(raw.ssid_label) },
+        seclabel: unsafe { ffi::copied(raw.ssid_label) },
     }
 }
 
-fn state(raw: &libxl_sys::libxl_dominfo) -> State {
+fn state(raw: &libxl_sys::libxl_dominfo) -> RunState {
     if raw.dying {
-        State::Dying
+        RunState::Dying
     } else if raw.shutdown {
-        State::Shutdown(shutdown_reason(raw.shutdown_reason))
+        RunState::Shutdown(shutdown_reason(raw.shutdown_reason))
     } else if raw.paused {
-        State::Paused
+        RunState::Paused
     } else {
-        State::Running
+        RunState::Running
     }
 }
 
@@ -407,14 +422,14 @@ mod tests {
     fn dying_comes_before_shutdown_and_shutdown_before_paused() {
         // SAFETY: integers, pointers and newtype enums are valid as zero.
         let mut raw: libxl_sys::libxl_dominfo = unsafe { std::mem::zeroed() };
-        assert_eq!(state(&raw), State::Running);
+        assert_eq!(state(&raw), RunState::Running);
         raw.paused = true;
-        assert_eq!(state(&raw), State::Paused);
+        assert_eq!(state(&raw), RunState::Paused);
         raw.shutdown = true;
         raw.shutdown_reason = libxl_sys::libxl_shutdown_reason::LIBXL_SHUTDOWN_REASON_CRASH;
-        assert_eq!(state(&raw), State::Shutdown(ShutdownReason::Crash));
+        assert_eq!(state(&raw), RunState::Shutdown(ShutdownReason::Crash));
         raw.dying = true;
-        assert_eq!(state(&raw), State::Dying);
+        assert_eq!(state(&raw), RunState::Dying);
     }
 
     #[test]

@@ -41,9 +41,9 @@ mod platform;
 mod store;
 
 pub use context::Context;
-pub use domain::{DomainInfo, PausedDomain, ShutdownReason, State};
+pub use domain::{DomainInfo, PausedDomain, RunState, ShutdownReason};
 pub use domain_config::DomainConfig;
 pub use error::{Code, Error, Result};
 pub use logger::{Level, Logger};
-pub use platform::{BUILT_AGAINST, Flask, Platform, Version};
+pub use platform::{BUILT_AGAINST, FlaskState, Platform, Version};
 pub use store::Store;

@@ -2,6 +2,7 @@
 //! What the hypervisor says of itself: its release, its memory, whether it
 //! enforces labels. Read once, copied, plain data from then on.
 
+use std::fmt;
 use std::mem::MaybeUninit;
 
 use crate::context::Context;
@@ -25,7 +26,7 @@ pub struct Version {
     /// Kinds of guests, like `xen-3.0-x86_64 hvm-3.0-x86_64`.
     pub capabilities: String,
     /// Xen's own command line.
-    pub cmdline: String,
+    pub commandline: String,
 }
 
 impl Version {
@@ -44,14 +45,20 @@ impl Version {
     }
 }
 
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}{}", self.major, self.minor, self.extra)
+    }
+}
+
 /// Memory and processors of the machine (`libxl_get_physinfo`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Platform {
     /// Memory Xen found, in MiB.
-    pub total_mib: u64,
+    pub total_memory_mib: u64,
     /// Memory new domains can have, in MiB: free or about to be scrubbed, less
     /// what is promised already.
-    pub free_mib: u64,
+    pub free_memory_mib: u64,
     /// Processors that are online.
     pub cpus: u32,
     /// PV guests can run.
@@ -64,7 +71,7 @@ pub struct Platform {
 
 /// What Xen's Flask does about labels (`xc_flask_getenforce`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Flask {
+pub enum FlaskState {
     /// There is none; labels mean nothing.
     Absent,
     /// Violations are logged and allowed.
@@ -104,7 +111,7 @@ impl Context {
             // SAFETY: as above.
             capabilities: unsafe { ffi::copied(info.capabilities) }.unwrap_or_default(),
             // SAFETY: as above.
-            cmdline: unsafe { ffi::copied(info.commandline) }.unwrap_or_default(),
+            commandline: unsafe { ffi::copied(info.commandline) }.unwrap_or_default(),
         })
     }
 
@@ -140,8 +147,8 @@ impl Context {
             .saturating_add(info.scrub_pages)
             .saturating_sub(info.outstanding_pages);
         let platform = Platform {
-            total_mib: info.total_pages / PAGES_PER_MIB,
-            free_mib: free / PAGES_PER_MIB,
+            total_memory_mib: info.total_pages / PAGES_PER_MIB,
+            free_memory_mib: free / PAGES_PER_MIB,
             cpus: info.nr_cpus,
             pv: info.cap_pv,
             hvm: info.cap_hvm,
@@ -161,14 +168,14 @@ impl Context {
     ///
     /// # Errors
     /// The hypervisor refuses to say.
-    pub fn flask(&self) -> Result<Flask> {
+    pub fn flask(&self) -> Result<FlaskState> {
         // SAFETY: the handle is open for as long as the context.
         let answer = unsafe { xenctrl_sys::xc_flask_getenforce(self.xenctrl()) };
         let source = ffi::errno();
         match answer {
-            0 => Ok(Flask::Permissive),
-            1.. => Ok(Flask::Enforcing),
-            _ if source.kind() == std::io::ErrorKind::Unsupported => Ok(Flask::Absent),
+            0 => Ok(FlaskState::Permissive),
+            1.. => Ok(FlaskState::Enforcing),
+            _ if source.kind() == std::io::ErrorKind::Unsupported => Ok(FlaskState::Absent),
             _ => Err(Error::System {
                 doing: "ask whether Flask is enforcing".to_owned(),
                 source,
@@ -228,7 +235,7 @@ mod tests {
             extra: ".5".to_owned(),
             changeset: text(),
             capabilities: text(),
-            cmdline: text(),
+            commandline: text(),
         }
     }
 
