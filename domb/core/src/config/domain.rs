@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use crate::units::{Domid, Mib};
 
@@ -43,13 +44,16 @@ pub struct DomainConfig {
     pub libxl: serde_json::Map<String, serde_json::Value>,
 }
 
-/// A domain's name: 1..=64 of letters, digits, `-`, `_`, `.`, `+`, and not
-/// beginning with a digit only number (xl would take that for a domid).
+/// A domain's name: 1..=64 of ASCII letters, digits, `-`, `_`, `.`, `+`; not a
+/// number (xl would take that for a domid), not `Domain-0`, `.` or `..`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
 #[serde(transparent)]
 pub struct DomainName(pub(crate) String);
 
 impl DomainName {
+    /// The most characters a name may have.
+    pub const MAX_LEN: usize = 64;
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -85,7 +89,8 @@ impl DomainType {
 }
 
 /// What the failure of one domain means for the launch (`on_failure`).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum OnFailure {
     /// `"stop"`: the launch fails and every domain already built is destroyed.
     #[default]
@@ -97,6 +102,47 @@ pub enum OnFailure {
 /// A domain's UUID, 16 bytes in the order they are written.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Uuid(pub [u8; 16]);
+
+impl Uuid {
+    /// The UUID that `text` writes as 8-4-4-4-12 hexadecimal digits
+    /// (RFC 9562, section 4).
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Uuid> {
+        const DASHES: [usize; 4] = [8, 13, 18, 23];
+        let text = text.as_bytes();
+        if text.len() != 36 || DASHES.iter().any(|at| text[*at] != b'-') {
+            return None;
+        }
+        let digit = |at: &usize| !DASHES.contains(at);
+        let mut digits = (0..text.len())
+            .filter(digit)
+            .map(|at| char::from(text[at]).to_digit(16));
+        let mut bytes = [0; 16];
+        for byte in &mut bytes {
+            let (high, low) = (digits.next()??, digits.next()??);
+            *byte = u8::try_from(high << 4 | low).ok()?;
+        }
+        Some(Uuid(bytes))
+    }
+
+    /// The UUID of a domain that has none written: the first 128 bits of
+    /// SHA-256 over a separator, the name's length, the name and the domid,
+    /// marked as version 8, variant 10 (RFC 9562, section 5.8).
+    #[must_use]
+    pub fn derive(name: &DomainName, domid: Domid) -> Uuid {
+        let mut hash = Sha256::new();
+        hash.update(b"domb domain uuid v1\0");
+        hash.update((name.0.len() as u64).to_be_bytes());
+        hash.update(name.0.as_bytes());
+        hash.update(domid.value().to_be_bytes());
+        let digest = hash.finalize();
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&digest[..16]);
+        bytes[6] = bytes[6] & 0x0f | 0x80;
+        bytes[8] = bytes[8] & 0x3f | 0x80;
+        Uuid(bytes)
+    }
+}
 
 impl fmt::Display for Uuid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -113,5 +159,39 @@ impl fmt::Display for Uuid {
 impl Serialize for Uuid {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uuid_is_read_back_as_it_is_shown() {
+        let text = "1b4e28ba-2fa1-11d2-883f-0016d3cca427";
+        assert_eq!(Uuid::parse(text).unwrap().to_string(), text);
+        assert_eq!(Uuid::parse(&text.to_uppercase()), Uuid::parse(text));
+        for bad in [
+            "",
+            &text[1..],
+            &text.replace('-', "0"),
+            &text.replace('b', "g"),
+            "é",
+        ] {
+            assert_eq!(Uuid::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_derived_uuid_depends_on_name_and_domid_and_says_version_8() {
+        let name = |text: &str| DomainName(text.to_owned());
+        let derive = |text: &str, domid| Uuid::derive(&name(text), Domid::new(domid).unwrap());
+        let net = derive("net", 7);
+        assert_eq!(net.0[6] >> 4, 8);
+        assert_eq!(net.0[8] >> 6, 0b10);
+        assert_ne!(net, derive("net", 8));
+        assert_ne!(net, derive("ne", 7));
+        // Platforms out there keep their UUIDs only as long as this holds.
+        assert_eq!(net.to_string(), "55d07c1f-f3df-8796-b781-73121f71c650");
     }
 }

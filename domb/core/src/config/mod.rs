@@ -1,20 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The launch configuration: what the rest of domb sees.
 //!
-//! Bytes become a `RawConfig` (`raw.rs`, what serde sees) and then a
-//! [`Config`]. A [`Config`] needs no later check of its own: names and domids
+//! Bytes become a `RawConfig` (`raw.rs`, what the file says) and then a
+//! [`Config`] (`meaning.rs`, what it means). A [`Config`] needs no later check of its own: names and domids
 //! are unique and in range, every `after` names a domain and the whole has no
 //! cycle. What it cannot know is said elsewhere: whether the files are there
 //! and readable (`load`), and whether the platform has the memory (`build`).
 
+mod artefact;
 mod domain;
+mod faults;
+mod keys;
+mod libxl;
+mod meaning;
 mod raw;
+mod rules;
+mod table;
+mod values;
 
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::path::PathBuf;
 
+use serde::Serialize;
+
+pub use artefact::{Artefact, ArtefactKind, resolve};
 pub use domain::{DomainConfig, DomainName, DomainType, OnFailure, Uuid};
 
-use crate::diagnostic::Diagnostic;
+use faults::Faults;
+
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::units::{Mib, PcrIndex};
 
 /// A launch configuration that passed every check that needs no file, no Xen
@@ -40,6 +55,12 @@ pub struct Config {
     pub platform_memory: Option<Mib>,
     /// The domains in the file's order. Never empty.
     pub domains: Vec<DomainConfig>,
+    /// `[data]`: the integrator's own values for the launch script, always an
+    /// object. Whole numbers, text, booleans, lists and tables; dates are text.
+    pub data: serde_json::Value,
+    /// Every file named above with the place it is named at, in the order
+    /// script, control ramdisk, then kernel and ramdisk per domain.
+    pub artefacts: Vec<Artefact>,
 }
 
 impl Config {
@@ -47,22 +68,63 @@ impl Config {
     /// (the name is used in messages only).
     ///
     /// # Errors
-    /// Every fault found, in the file's order; at least one.
+    /// Every fault found, in the file's order, warnings included; at least
+    /// one error.
     pub fn parse(file: &str, bytes: &[u8]) -> Result<Config, Vec<Diagnostic>> {
-        raw::parse(file, bytes)
+        let (config, faults) = Config::check(file, bytes);
+        config.ok_or(faults)
+    }
+
+    /// The same, for who wants the warnings of a good file as well: a
+    /// configuration unless there is an error, and every fault found.
+    #[must_use]
+    pub fn check(file: &str, bytes: &[u8]) -> (Option<Config>, Vec<Diagnostic>) {
+        let mut faults = Faults::new(file);
+        let tree = raw::text(bytes, &mut faults).and_then(|text| raw::tree(text, &mut faults));
+        let config = tree.and_then(|tree| {
+            let raw = raw::read(&tree, &mut faults);
+            meaning::config(&raw, bytes, &mut faults)
+        });
+        let faults = faults.finish();
+        let refused = faults.iter().any(|fault| fault.severity == Severity::Error);
+        debug_assert!(
+            refused || config.is_some(),
+            "a configuration is lost without a fault"
+        );
+        (config.filter(|_| !refused), faults)
     }
 
     /// The domains in start order: each after all it names in `after`; where
     /// that leaves a choice, the file's order.
     #[must_use]
     pub fn start_order(&self) -> Vec<&DomainConfig> {
-        let mut order: Vec<&DomainConfig> = Vec::with_capacity(self.domains.len());
-        while order.len() < self.domains.len() {
-            let ready = self.domains.iter().find(|domain| {
-                !order.iter().any(|done| done.name == domain.name)
-                    && domain.after.iter().all(|need| order.iter().any(|done| done.name == *need))
-            });
-            order.push(ready.expect("a Config has no cycle in `after`"));
+        let index: BTreeMap<&DomainName, usize> = self
+            .domains
+            .iter()
+            .enumerate()
+            .map(|(at, domain)| (&domain.name, at))
+            .collect();
+        let mut waiting_for: Vec<usize> = Vec::with_capacity(self.domains.len());
+        let mut waited_by: Vec<Vec<usize>> = vec![Vec::new(); self.domains.len()];
+        for (at, domain) in self.domains.iter().enumerate() {
+            waiting_for.push(domain.after.len());
+            for need in &domain.after {
+                waited_by[index[need]].push(at);
+            }
+        }
+        let mut ready: BinaryHeap<Reverse<usize>> = (0..self.domains.len())
+            .filter(|at| waiting_for[*at] == 0)
+            .map(Reverse)
+            .collect();
+        let mut order = Vec::with_capacity(self.domains.len());
+        while let Some(Reverse(at)) = ready.pop() {
+            order.push(&self.domains[at]);
+            for next in &waited_by[at] {
+                waiting_for[*next] -= 1;
+                if waiting_for[*next] == 0 {
+                    ready.push(Reverse(*next));
+                }
+            }
         }
         order
     }
@@ -70,12 +132,15 @@ impl Config {
     /// The domain of that name.
     #[must_use]
     pub fn domain(&self, name: &str) -> Option<&DomainConfig> {
-        self.domains.iter().find(|domain| domain.name.as_str() == name)
+        self.domains
+            .iter()
+            .find(|domain| domain.name.as_str() == name)
     }
 }
 
 /// How the boot domain leaves after the hand-off (`exit`).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Exit {
     /// `"process"`: domb ends and PID 1 becomes the control domain's init;
     /// domain 0 lives on as the control domain.
@@ -84,7 +149,8 @@ pub enum Exit {
 }
 
 /// What PID 1 does when the launch did not succeed (`after_failure`).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum AfterFailure {
     /// `"halt"`: the machine halts with the report on the console.
     #[default]
@@ -96,7 +162,8 @@ pub enum AfterFailure {
 }
 
 /// What a missing or failing TPM means (`[measure] tpm`).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum TpmMode {
     /// `"required"`: no launch without a complete measurement.
     #[default]
@@ -108,7 +175,7 @@ pub enum TpmMode {
 }
 
 /// What PID 1 becomes after the hand-off (`[control]`, `exit = "process"`).
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Control {
     /// A cpio archive that becomes the control domain's root, as written.
     /// None: `init` is run in the boot domain's own root.

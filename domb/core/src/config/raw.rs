@@ -1,9 +1,233 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! What serde sees.
+//! What the file says: the shape of `launch.toml` with every value still as
+//! it was written and where. Trusts nothing; refuses what is not UTF-8, not
+//! TOML, has keys that do not exist, values of the wrong type, or lacks a key
+//! that must be there. What the values mean is checked in
+//! `meaning.rs`.
 
-use super::Config;
+use serde_json::{Map, Value};
+use toml::de::DeTable;
+
+use super::faults::{Faults, Field, quote};
+use super::keys::Section;
+use super::table::{Purpose, Table};
+use super::{AfterFailure, DomainType, OnFailure, TpmMode};
 use crate::diagnostic::Diagnostic;
 
-pub(super) fn parse(_file: &str, _bytes: &[u8]) -> Result<Config, Vec<Diagnostic>> {
-    Err(Vec::new())
+/// The largest file that is read at all.
+const MAX_BYTES: usize = 1 << 20;
+/// The most domains one launch may have.
+const MAX_DOMAINS: usize = 256;
+
+/// The file, key by key.
+pub(super) struct RawConfig<'t> {
+    pub(super) script: Option<Field<&'t str>>,
+    pub(super) exit: Option<Field<&'t str>>,
+    pub(super) after_failure: Option<Field<AfterFailure>>,
+    pub(super) tpm: Option<Field<TpmMode>>,
+    pub(super) pcr: Option<Field<i64>>,
+    pub(super) platform_memory: Option<Field<&'t str>>,
+    pub(super) control: Option<RawControl<'t>>,
+    pub(super) data: Map<String, Value>,
+    pub(super) domains: Vec<RawDomain<'t>>,
 }
+
+/// `[control]`.
+pub(super) struct RawControl<'t> {
+    pub(super) table: Table<'t>,
+    pub(super) ramdisk: Option<Field<&'t str>>,
+    pub(super) init: Option<Field<&'t str>>,
+    pub(super) args: Vec<Field<&'t str>>,
+}
+
+/// One `[[domain]]`.
+pub(super) struct RawDomain<'t> {
+    pub(super) table: Table<'t>,
+    pub(super) name: Option<Field<&'t str>>,
+    pub(super) domid: Option<Field<i64>>,
+    pub(super) kind: Option<Field<DomainType>>,
+    pub(super) kernel: Option<Field<&'t str>>,
+    pub(super) ramdisk: Option<Field<&'t str>>,
+    pub(super) cmdline: Option<Field<&'t str>>,
+    pub(super) memory: Option<Field<&'t str>>,
+    pub(super) maxmem: Option<Field<&'t str>>,
+    pub(super) vcpus: Option<Field<i64>>,
+    pub(super) uuid: Option<Field<&'t str>>,
+    pub(super) seclabel: Option<Field<&'t str>>,
+    pub(super) after: Vec<Field<&'t str>>,
+    pub(super) on_failure: Option<Field<OnFailure>>,
+    pub(super) libxl: Option<Field<Map<String, Value>>>,
+}
+
+/// The text of the file, if it is text and not absurdly long.
+pub(super) fn text<'b>(bytes: &'b [u8], faults: &mut Faults<'_>) -> Option<&'b str> {
+    if bytes.len() > MAX_BYTES {
+        let fault = faults
+            .error(format!(
+                "the file has {} bytes, more than {MAX_BYTES}",
+                bytes.len()
+            ))
+            .because("a launch configuration is a few KiB")
+            .hint("check that this is the file you meant");
+        faults.add(fault);
+        return None;
+    }
+    let bad = match str::from_utf8(bytes) {
+        Ok(text) => return Some(text),
+        Err(error) => error.valid_up_to(),
+    };
+    let fault = faults
+        .error(format!(
+            "byte {bad} of the file, 0x{:02x}, is not UTF-8",
+            bytes[bad]
+        ))
+        .at(bad..bad + 1)
+        .because("TOML files are UTF-8")
+        .hint("save the file as UTF-8; if it is an image or an archive, it is the wrong file");
+    faults.add(fault);
+    None
+}
+
+/// The TOML tree of `text`, if it is TOML.
+pub(super) fn tree<'t>(text: &'t str, faults: &mut Faults<'_>) -> Option<DeTable<'t>> {
+    let (root, errors) = DeTable::parse_recoverable(text);
+    if errors.is_empty() {
+        return Some(root.into_inner());
+    }
+    // After one slip the parser sees more on the same line, and may fail once
+    // per open bracket at the end: one fault per line is what there is to mend.
+    let mut seen_to = None;
+    for error in errors {
+        let start = error
+            .span()
+            .map_or(0, |span| text.floor_char_boundary(span.start));
+        if seen_to.is_none_or(|end| start > end) {
+            seen_to = Some(
+                text[start..]
+                    .find('\n')
+                    .map_or(text.len(), |line| start + line),
+            );
+            faults.add(syntax(&error, faults));
+        }
+    }
+    None
+}
+
+fn syntax(error: &toml::de::Error, faults: &Faults<'_>) -> Diagnostic {
+    let message = error.message();
+    let fault = faults.error(match message {
+        "duplicate key" => "the same key is written twice".to_owned(),
+        "recursion limit" => "keys or brackets are nested too deep".to_owned(),
+        other => format!("not TOML: {other}"),
+    });
+    let fault = match error.span() {
+        Some(span) => fault.at(span),
+        None => fault,
+    };
+    if message == "duplicate key" {
+        return fault.hint("keep one of the two");
+    }
+    if message.contains("string values must be quoted") {
+        return fault.hint("put text in double quotes, as in memory = \"256M\"");
+    }
+    fault
+}
+
+/// The keys and types of `root`. Faults in one table leave the others to be
+/// read.
+pub(super) fn read<'t>(root: &'t DeTable<'t>, faults: &mut Faults<'_>) -> RawConfig<'t> {
+    let top = Table::open(Section::Top, String::new(), 0..0, root, faults);
+    let measure = top.table("measure", Section::Measure, faults);
+    let platform = top.table("platform", Section::Platform, faults);
+    let control = top.table("control", Section::Control, faults);
+    let domains = top.tables("domain", Section::Domain, MAX_DOMAINS, faults);
+    if domains.is_empty() && top.is_vacant("domain") {
+        let fault = faults
+            .error("there is no domain in this file")
+            .because("a launch without domains would leave the machine with nothing to run")
+            .hint("add a [[domain]] table with name, domid, type, kernel and memory");
+        faults.add(fault);
+    }
+    RawConfig {
+        script: top.text("script", faults),
+        exit: top.text("exit", faults),
+        after_failure: top.word("after_failure", AFTER_FAILURE, faults),
+        tpm: measure
+            .as_ref()
+            .and_then(|table| table.word("tpm", TPM, faults)),
+        pcr: measure
+            .as_ref()
+            .and_then(|table| table.integer("pcr", faults)),
+        platform_memory: platform
+            .as_ref()
+            .and_then(|table| table.size("memory", faults)),
+        control: control.map(|table| read_control(table, faults)),
+        data: top
+            .json("data", Purpose::Data, faults)
+            .map(|f| f.value)
+            .unwrap_or_default(),
+        domains: domains
+            .into_iter()
+            .map(|table| read_domain(table, faults))
+            .collect(),
+    }
+}
+
+fn read_control<'t>(table: Table<'t>, faults: &mut Faults<'_>) -> RawControl<'t> {
+    RawControl {
+        ramdisk: table.text("ramdisk", faults),
+        init: table.text("init", faults),
+        args: table.texts("args", faults),
+        table,
+    }
+}
+
+fn read_domain<'t>(table: Table<'t>, faults: &mut Faults<'_>) -> RawDomain<'t> {
+    let name = table.text("name", faults);
+    let of = match &name {
+        Some(name) => format!("domain `{}`", quote(name.value)),
+        None => "a domain".to_owned(),
+    };
+    for (key, example) in REQUIRED {
+        table.require(key, &of, example, faults);
+    }
+    RawDomain {
+        name,
+        domid: table.integer("domid", faults),
+        kind: table.word("type", TYPE, faults),
+        kernel: table.text("kernel", faults),
+        ramdisk: table.text("ramdisk", faults),
+        cmdline: table.text("cmdline", faults),
+        memory: table.size("memory", faults),
+        maxmem: table.size("maxmem", faults),
+        vcpus: table.integer("vcpus", faults),
+        uuid: table.text("uuid", faults),
+        seclabel: table.text("seclabel", faults),
+        after: table.texts("after", faults),
+        on_failure: table.word("on_failure", ON_FAILURE, faults),
+        libxl: table.json("libxl", Purpose::Libxl, faults),
+        table,
+    }
+}
+
+/// The keys every domain must have, each with an example.
+const REQUIRED: [(&str, &str); 5] = [
+    ("name", "\"net\""),
+    ("domid", "7"),
+    ("type", "\"pvh\""),
+    ("kernel", "\"vmlinuz\""),
+    ("memory", "\"256M\""),
+];
+
+const AFTER_FAILURE: &[(&str, AfterFailure)] = &[
+    ("halt", AfterFailure::Halt),
+    ("reboot", AfterFailure::Reboot),
+    ("continue", AfterFailure::Continue),
+];
+const TPM: &[(&str, TpmMode)] = &[
+    ("required", TpmMode::Required),
+    ("optional", TpmMode::Optional),
+    ("off", TpmMode::Off),
+];
+const TYPE: &[(&str, DomainType)] = &[("pv", DomainType::Pv), ("pvh", DomainType::Pvh)];
+const ON_FAILURE: &[(&str, OnFailure)] = &[("stop", OnFailure::Stop), ("skip", OnFailure::Skip)];

@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Typed reading of one TOML table. Every value keeps the place it was
+//! written at, and one wrong value does not hide the next: serde's derived
+//! readers stop at the first fault, this one goes on.
+
+use std::ops::Range;
+
+use serde_json::{Map, Value};
+use toml::de::{DeTable, DeValue};
+
+use super::faults::{Faults, Field, one_of, quote};
+use super::keys::{Section, advise};
+
+/// A table of the file whose keys are all known (the others are reported).
+pub(super) struct Table<'t> {
+    /// Where it begins, for faults that have no better place.
+    pub(super) span: Range<usize>,
+    /// Its path, `domain[0]`; empty at the top.
+    path: String,
+    section: Section,
+    entries: &'t DeTable<'t>,
+}
+
+/// What a free table is kept for; decides which values it may hold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Purpose {
+    /// Fields of libxl's JSON: no dates.
+    Libxl,
+    /// The launch script's data: dates become text.
+    Data,
+}
+
+impl<'t> Table<'t> {
+    /// The table, after reporting each key that `section` does not have.
+    pub(super) fn open(
+        section: Section,
+        path: String,
+        span: Range<usize>,
+        entries: &'t DeTable<'t>,
+        faults: &mut Faults<'_>,
+    ) -> Table<'t> {
+        let table = Table {
+            span,
+            path,
+            section,
+            entries,
+        };
+        for key in entries.keys() {
+            let name: &str = key.get_ref();
+            if !section.keys().contains(&name) {
+                let fault = faults
+                    .error(format!(
+                        "unknown key `{}` in {}",
+                        quote(name),
+                        section.title()
+                    ))
+                    .at(key.span())
+                    .key(table.key(&quote(name)))
+                    .because("domb reads no such key: the setting would have no effect")
+                    .hint(advise(section, name));
+                faults.add(fault);
+            }
+        }
+        table
+    }
+
+    /// Whether the key is there, of whatever type.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.find(key).is_some()
+    }
+
+    /// Whether the key is missing or an empty list.
+    pub(super) fn is_vacant(&self, key: &str) -> bool {
+        self.find(key)
+            .is_none_or(|field| field.value.as_array().is_some_and(|a| a.is_empty()))
+    }
+
+    /// The text at `key`; a fault if it is something else.
+    pub(super) fn text(&self, key: &str, faults: &mut Faults<'_>) -> Option<Field<&'t str>> {
+        let field = self.find(key)?;
+        let text = field.value.as_str();
+        if text.is_none() {
+            wrong_type(
+                &field,
+                "text in double quotes",
+                "put the value in double quotes",
+                faults,
+            );
+        }
+        text.map(|text| field.with(text))
+    }
+
+    /// The size at `key`, as text; a bare number has its own fault.
+    pub(super) fn size(&self, key: &str, faults: &mut Faults<'_>) -> Option<Field<&'t str>> {
+        let field = self.find(key)?;
+        let DeValue::Integer(number) = field.value else {
+            return self.text(key, faults);
+        };
+        let number = quote(number.as_str());
+        let fault = faults
+            .at(&field, format!("`{key}` has no unit"))
+            .because("tools disagree whether a bare number means KiB, MiB or bytes")
+            .hint(format!(
+                "for {number} MiB write {key} = \"{number}M\"; the units are K, M, G, T"
+            ));
+        faults.add(fault);
+        None
+    }
+
+    /// The whole number at `key`; a fault if it is something else.
+    pub(super) fn integer(&self, key: &str, faults: &mut Faults<'_>) -> Option<Field<i64>> {
+        let field = self.find(key)?;
+        let DeValue::Integer(digits) = field.value else {
+            let hint = match field.value.as_str().map(str::parse::<i64>) {
+                Some(Ok(number)) => format!("write {key} = {number}, without quotes"),
+                _ => format!("write a number, as in {key} = 7"),
+            };
+            wrong_type(&field, "a whole number", &hint, faults);
+            return None;
+        };
+        let number = i64::from_str_radix(digits.as_str(), digits.radix()).ok();
+        if number.is_none() {
+            faults.add(faults.at(&field, format!("`{key}` is a number beyond 64 bits")));
+        }
+        number.map(|number| field.with(number))
+    }
+
+    /// The list of texts at `key`; a fault for each element that is no text.
+    pub(super) fn texts(&self, key: &str, faults: &mut Faults<'_>) -> Vec<Field<&'t str>> {
+        let Some(field) = self.find(key) else {
+            return Vec::new();
+        };
+        let DeValue::Array(array) = field.value else {
+            let hint = match field.value.as_str() {
+                Some(text) => format!("write {key} = [\"{}\"]", quote(text)),
+                None => format!("write a list, as in {key} = [\"one\", \"two\"]"),
+            };
+            wrong_type(&field, "a list of texts", &hint, faults);
+            return Vec::new();
+        };
+        let mut texts = Vec::new();
+        for (index, element) in array.iter().enumerate() {
+            let element = Field {
+                value: element.get_ref(),
+                span: element.span(),
+                key: format!("{}[{index}]", field.key),
+            };
+            match element.value.as_str() {
+                Some(text) => texts.push(element.with(text)),
+                None => wrong_type(
+                    &element,
+                    "text in double quotes",
+                    "put the value in double quotes",
+                    faults,
+                ),
+            }
+        }
+        texts
+    }
+
+    /// The word at `key` as the value that goes with it.
+    pub(super) fn word<T: Copy>(
+        &self,
+        key: &str,
+        words: &[(&str, T)],
+        faults: &mut Faults<'_>,
+    ) -> Option<Field<T>> {
+        let text = self.text(key, faults)?;
+        let found = words.iter().find(|(word, _)| *word == text.value);
+        if found.is_none() {
+            let allowed: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            let near = super::keys::nearest(text.value, &allowed);
+            let hint = match near {
+                Some(near) => format!("did you mean \"{near}\"?"),
+                None => format!("write {key} = \"{}\"", allowed.first().unwrap_or(&"")),
+            };
+            let message = format!(
+                "`{key}` is {}, not \"{}\"",
+                one_of(&allowed),
+                quote(text.value)
+            );
+            faults.add(faults.at(&text, message).hint(hint));
+        }
+        found.map(|(_, value)| text.with(*value))
+    }
+
+    /// The table at `key`.
+    pub(super) fn table(
+        &self,
+        key: &str,
+        section: Section,
+        faults: &mut Faults<'_>,
+    ) -> Option<Table<'t>> {
+        let field = self.find(key)?;
+        let DeValue::Table(entries) = field.value else {
+            let hint = format!("write it as a table of its own: {}", section.title());
+            wrong_type(&field, "a table", &hint, faults);
+            return None;
+        };
+        Some(Table::open(section, field.key, field.span, entries, faults))
+    }
+
+    /// The tables of the list at `key`, at most `most`.
+    pub(super) fn tables(
+        &self,
+        key: &str,
+        section: Section,
+        most: usize,
+        faults: &mut Faults<'_>,
+    ) -> Vec<Table<'t>> {
+        let Some(field) = self.find(key) else {
+            return Vec::new();
+        };
+        let hint = format!("begin each with {}, in double brackets", section.title());
+        let DeValue::Array(array) = field.value else {
+            wrong_type(&field, "a list of tables", &hint, faults);
+            return Vec::new();
+        };
+        let mut tables = Vec::new();
+        for (index, element) in array.iter().enumerate() {
+            let path = format!("{}[{index}]", field.key);
+            let at = Field {
+                value: element.get_ref(),
+                span: element.span(),
+                key: path,
+            };
+            if index == most {
+                let fault = faults
+                    .at(
+                        &at,
+                        format!(
+                            "more than {most} {} tables: {}",
+                            section.title(),
+                            array.len()
+                        ),
+                    )
+                    .because("no platform domb is meant for starts so many domains at boot");
+                faults.add(fault);
+                break;
+            }
+            match at.value {
+                DeValue::Table(entries) => {
+                    tables.push(Table::open(section, at.key, at.span, entries, faults));
+                }
+                _ => wrong_type(&at, "a table", &hint, faults),
+            }
+        }
+        tables
+    }
+
+    /// The free table at `key`, as JSON.
+    pub(super) fn json(
+        &self,
+        key: &str,
+        purpose: Purpose,
+        faults: &mut Faults<'_>,
+    ) -> Option<Field<Map<String, Value>>> {
+        let field = self.find(key)?;
+        let DeValue::Table(entries) = field.value else {
+            wrong_type(&field, "a table", "give it a table of its own", faults);
+            return None;
+        };
+        Some(field.with(json_table(entries, &field.key, purpose, faults)))
+    }
+
+    /// The place of the key `inner[0].inner[1]...` below the free table at
+    /// `key`, for faults about values that are already JSON.
+    pub(super) fn place_below(&self, key: &str, inner: &[&str]) -> Option<Range<usize>> {
+        let mut value = self.find(key)?.value;
+        let mut span = None;
+        for step in inner {
+            let (found, below) = value
+                .as_table()?
+                .iter()
+                .find(|(k, _)| k.get_ref() == step)?;
+            (span, value) = (Some(found.span()), below.get_ref());
+        }
+        span
+    }
+
+    /// Reports `key` as missing, unless it is there and was wrong otherwise.
+    pub(super) fn require(&self, key: &str, of: &str, example: &str, faults: &mut Faults<'_>) {
+        if !self.has(key) {
+            let fault = faults
+                .error(format!("{of} has no `{key}`"))
+                .at(self.span.clone())
+                .key(self.key(key))
+                .hint(format!("add a line such as {key} = {example}"));
+            faults.add(fault);
+        }
+    }
+
+    fn key(&self, key: &str) -> String {
+        if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        }
+    }
+
+    fn find(&self, key: &str) -> Option<Field<&'t DeValue<'t>>> {
+        debug_assert!(
+            self.section.keys().contains(&key),
+            "{key} would be reported as unknown"
+        );
+        let value = self.entries.get(key)?;
+        Some(Field {
+            value: value.get_ref(),
+            span: value.span(),
+            key: self.key(key),
+        })
+    }
+}
+
+fn wrong_type(field: &Field<&DeValue<'_>>, wanted: &str, hint: &str, faults: &mut Faults<'_>) {
+    let found = match field.value {
+        DeValue::String(_) => "text",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a number with a fraction",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date or time",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    };
+    let key = field.key.rsplit('.').next().unwrap_or(&field.key);
+    faults.add(
+        faults
+            .at(field, format!("`{key}` should be {wanted}, not {found}"))
+            .hint(hint),
+    );
+}
+
+fn json_table(
+    entries: &DeTable<'_>,
+    path: &str,
+    purpose: Purpose,
+    faults: &mut Faults<'_>,
+) -> Map<String, Value> {
+    let mut map = Map::new();
+    for (key, value) in entries {
+        let key: &str = key.get_ref();
+        let at = Field {
+            value: value.get_ref(),
+            span: value.span(),
+            key: format!("{path}.{}", quote(key)),
+        };
+        if let Some(value) = json_value(&at, purpose, faults) {
+            map.insert(key.to_owned(), value);
+        }
+    }
+    map
+}
+
+/// The recursion is bounded by the TOML parser, which refuses nesting beyond
+/// 80 levels.
+fn json_value(
+    at: &Field<&DeValue<'_>>,
+    purpose: Purpose,
+    faults: &mut Faults<'_>,
+) -> Option<Value> {
+    let refused = match at.value {
+        DeValue::String(text) => return Some(Value::from(text.as_ref())),
+        DeValue::Boolean(value) => return Some(Value::from(*value)),
+        DeValue::Table(entries) => {
+            return Some(json_table(entries, &at.key, purpose, faults).into());
+        }
+        DeValue::Array(array) => {
+            let mut values = Vec::new();
+            for (index, element) in array.iter().enumerate() {
+                let key = format!("{}[{index}]", at.key);
+                let element = Field {
+                    value: element.get_ref(),
+                    span: element.span(),
+                    key,
+                };
+                values.extend(json_value(&element, purpose, faults));
+            }
+            return Some(values.into());
+        }
+        DeValue::Integer(digits) => match i64::from_str_radix(digits.as_str(), digits.radix()) {
+            Ok(number) => return Some(Value::from(number)),
+            Err(_) => "is a number beyond 64 bits",
+        },
+        DeValue::Datetime(date) if purpose == Purpose::Data => {
+            return Some(Value::from(date.to_string()));
+        }
+        DeValue::Datetime(_) => "is a date, and no field of libxl is one",
+        DeValue::Float(_) if purpose == Purpose::Data => {
+            "has a fraction, and launch scripts count in whole numbers only"
+        }
+        DeValue::Float(_) => "has a fraction, and no field of libxl has one",
+    };
+    let fault = faults.at(at, format!("`{}` {refused}", at.key));
+    faults.add(fault.hint("write a whole number, or text in double quotes"));
+    None
+}
