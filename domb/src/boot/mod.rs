@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The boot domain's life as PID 1: set up, launch, leave.
+//!
+//! The root is the image that `domb image` made: no shell, no disk, no
+//! network. Whatever goes wrong ends in what the configuration's
+//! `after_failure` says; before the configuration can be read, in a halt.
+//! A panic ends PID 1, the kernel and (while domain 0 is the hardware domain)
+//! the machine.
+
+mod daemons;
+mod modules;
+mod mounts;
+mod power;
+mod root;
+
+use std::path::{Path, PathBuf};
+
+use domb_core::config::AfterFailure;
+
+use crate::console;
+use crate::exit::Exit;
+use crate::launch::{self, Next, Options};
+use crate::libxl::Libxl;
+use crate::load::Source;
+use crate::manifest::Manifest;
+use crate::report::{Report, chain, hint};
+use crate::tpm::TpmDevice;
+
+const CONFIGURATION: &str = "/domb/launch.toml";
+const MANIFEST: &str = "/domb/manifest.json";
+
+/// Boots. Comes back only to say that PID 1 could not leave in any way.
+#[must_use]
+pub fn run() -> Exit {
+    console::line("boot", concat!("domb ", env!("CARGO_PKG_VERSION"), ", boot domain"));
+    let (manifest, toolstack) = match set_up() {
+        Ok(up) => up,
+        Err(error) => return fail_before_launch(&error),
+    };
+    let options = Options {
+        config: PathBuf::from(CONFIGURATION),
+        tpm: TpmDevice::default(),
+        event_log: PathBuf::from("/run/domb/eventlog"),
+        report: PathBuf::from("/run/domb/report.json"),
+    };
+    let ended = launch::launch(&options, Source::Image(&manifest), &toolstack);
+    drop(toolstack);
+    match ended.result {
+        Ok(_) => leave(ended.next),
+        Err(_) => after_failure(ended.next),
+    }
+}
+
+/// Mounts, kernel modules, daemons, and a toolstack that answers.
+fn set_up() -> Result<(Manifest, Libxl), Error> {
+    mounts::mount_all()?;
+    let manifest = Manifest::read(Path::new(MANIFEST))?;
+    let count = modules::load(&manifest)?;
+    mounts::mount_xenfs()?;
+    let daemons = daemons::start()?;
+    let toolstack = Libxl::open(Path::new("/run/domb/libxl.log"))?;
+    console::line("boot", &format!("{count} kernel modules, {}", daemons.describe()));
+    Ok((manifest, toolstack))
+}
+
+/// The platform stands: become the control domain's init.
+fn leave(next: Option<Next>) -> Exit {
+    let Some(next) = next else { return power::halt() };
+    match &next.control {
+        None => {
+            console::line("exit", "no [control] is configured: domain 0 stays, asleep");
+            power::sleep_for_ever()
+        }
+        Some(control) => {
+            console::line("exit", &format!("PID 1 becomes {}", control.init));
+            let error = root::become_init(control, next.ramdisk.as_deref());
+            console::line("FAILED", &format!("phase exit, exit code {}", Exit::Leave.code()));
+            tell(&error);
+            // The platform runs and belongs to nobody here: nothing is
+            // destroyed, and domain 0 must not end either.
+            power::sleep_for_ever()
+        }
+    }
+}
+
+fn after_failure(next: Option<Next>) -> Exit {
+    let policy = next.as_ref().map_or(AfterFailure::Halt, |next| next.after_failure);
+    match policy {
+        AfterFailure::Halt => {
+            console::line("exit", "after_failure = halt: the machine halts");
+            power::halt()
+        }
+        AfterFailure::Reboot => {
+            console::line("exit", "after_failure = reboot: the machine reboots");
+            power::reboot()
+        }
+        AfterFailure::Continue => {
+            console::line("exit", "after_failure = continue: on to the control domain");
+            leave(next)
+        }
+    }
+}
+
+fn fail_before_launch(error: &Error) -> Exit {
+    let exit = Exit::Setup;
+    console::line("FAILED", &format!("phase boot, exit code {}", exit.code()));
+    tell(error);
+    let mut report = Report::new(Path::new(CONFIGURATION));
+    report.failed_before_launch("boot", exit, error);
+    if let Err(error) = report.write(Path::new("/run/domb/report.json")) {
+        console::line("report", &format!("cannot be written: {error}"));
+    }
+    console::line("exit", "nothing was built: the machine halts");
+    power::halt()
+}
+
+fn tell(error: &dyn std::error::Error) {
+    for cause in chain(error) {
+        console::line("cause", &cause);
+    }
+    if let Some(hint) = hint(error) {
+        console::line("hint", &hint);
+    }
+}
+
+/// Why the boot domain could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file system.
+    #[error(transparent)]
+    Mounts(#[from] mounts::Error),
+    /// The image's manifest.
+    #[error(transparent)]
+    Manifest(#[from] crate::manifest::Error),
+    /// A kernel module.
+    #[error(transparent)]
+    Modules(#[from] modules::Error),
+    /// xenstored or xenconsoled.
+    #[error(transparent)]
+    Daemons(#[from] daemons::Error),
+    /// libxl.
+    #[error("open libxl")]
+    Toolstack(#[from] crate::toolstack::Error),
+}

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The launch, top to bottom: config, measure, policy, build, hand-off. Each
+//! step takes the proof of the one before by value, so a wrong order does not
+//! compile, and nothing else calls two steps.
+//!
+//! Invariants:
+//! 1. What is measured is what is booted: both read the same sealed bytes.
+//! 2. Nothing is built before the verdict; only a verdict that allows gives
+//!    an [`Approved`].
+//! 3. Every event is in the log before it is in the PCR; the last event
+//!    (launched, refused or failed) is extended whatever happens.
+//! 4. No domain runs before all are built and the last event is extended.
+//! 5. Nothing half-built is left: guards destroy what was not handed over.
+//!    Nothing is destroyed after the hand-off.
+//! 6. Every launch ends with a report, whatever its end was.
+
+use std::path::{Path, PathBuf};
+
+use domb_core::config::{AfterFailure, Config, Control};
+use domb_core::measure::{Artefacts, Outcome as Final};
+use domb_core::policy::{PlatformFacts, Verdict};
+use std::rc::Rc;
+
+use crate::build::{self, Built};
+use crate::exit::Exit;
+use crate::handoff::{self, HandedOff};
+use crate::load::{self, Artefact, Loaded, Source};
+use crate::measure::{self, Measurer};
+use crate::policy;
+use crate::report::{DomainState, Outcome, Report};
+use crate::toolstack::Toolstack;
+use crate::tpm::TpmDevice;
+
+/// What a launch is asked to do.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The launch configuration.
+    pub config: PathBuf,
+    /// The TPM to measure into.
+    pub tpm: TpmDevice,
+    /// Where the event log goes.
+    pub event_log: PathBuf,
+    /// Where the report goes.
+    pub report: PathBuf,
+}
+
+/// A loaded configuration whose every part is in the PCR.
+pub struct Measured {
+    /// The configuration and its sealed artefacts.
+    pub loaded: Loaded,
+    /// The digests that were extended.
+    pub artefacts: Artefacts,
+}
+
+/// A measured configuration of which at least one domain may start.
+pub struct Approved {
+    /// What was measured.
+    pub measured: Measured,
+    /// What may start.
+    pub verdict: Verdict,
+}
+
+/// How a launch ended, and what PID 1 needs to go on from there.
+pub struct Ended {
+    /// The report, already written.
+    pub report: Report,
+    /// The platform that runs, or nothing does.
+    pub result: Result<HandedOff, Error>,
+    /// What PID 1 is to become; known once the configuration is loaded.
+    pub next: Option<Next>,
+}
+
+/// What PID 1 is to become.
+pub struct Next {
+    /// `[control]`.
+    pub control: Option<Control>,
+    /// The control domain's root, sealed.
+    pub ramdisk: Option<Rc<Artefact>>,
+    /// What to do when the launch did not succeed.
+    pub after_failure: AfterFailure,
+}
+
+/// Launches the platform that `options.config` describes, and reports it.
+pub fn launch(options: &Options, source: Source<'_>, toolstack: &dyn Toolstack) -> Ended {
+    let mut report = Report::new(&options.config);
+    report.begin("config");
+    let (result, next) = match load::load(&options.config, source) {
+        Err(error) => (Err(Error::Load(error)), None),
+        Ok(loaded) => {
+            report.loaded(&loaded);
+            let next = Next::of(&loaded);
+            (measured_launch(loaded, options, toolstack, &mut report), Some(next))
+        }
+    };
+    report.ended(&result, &options.report);
+    Ended { report, result, next }
+}
+
+/// Measure, and whatever comes of the rest, extend the last event.
+fn measured_launch(
+    loaded: Loaded,
+    options: &Options,
+    toolstack: &dyn Toolstack,
+    report: &mut Report,
+) -> Result<HandedOff, Error> {
+    report.begin("measure");
+    let config = &loaded.config;
+    let mut measurer = Measurer::begin(config, &options.event_log, &options.tpm)?;
+    let result = approve(loaded, &mut measurer, toolstack, report)
+        .and_then(|approved| build(approved, toolstack, report))
+        .and_then(|built| hand_off(built, &mut measurer, toolstack, report));
+    let finished = match &result {
+        Ok(_) => Ok(()),
+        Err(Error::Denied { .. }) => measurer.finish(Final::Refused),
+        Err(_) => measurer.finish(Final::Failed),
+    };
+    report.measured(&measurer);
+    // A launch that failed stays failed for its own reason; that its last
+    // event is missing as well is said beside it.
+    match (result, finished) {
+        (Err(error), Err(missing)) => {
+            report.warn(format!("the last event was not extended: {missing}"));
+            Err(error)
+        }
+        (result, _) => result,
+    }
+}
+
+/// Measure every part, then let the launch script decide.
+fn approve(
+    loaded: Loaded,
+    measurer: &mut Measurer,
+    toolstack: &dyn Toolstack,
+    report: &mut Report,
+) -> Result<Approved, Error> {
+    let measured = measure::measure(loaded, measurer)?;
+    report.end(&measurer.describe());
+
+    report.begin("policy");
+    let platform = toolstack.platform().map_err(|source| Error::Toolstack { source })?;
+    let verdict = policy::decide(&measured, measurer, platform)?;
+    measurer.verdict(&verdict)?;
+    report.decided(&verdict, &measured);
+    if !verdict.allows_any() {
+        return Err(Error::Denied { reason: verdict.describe() });
+    }
+    report.end(&verdict.describe());
+    Ok(Approved { measured, verdict })
+}
+
+/// Build every approved domain, paused.
+fn build<'t>(
+    approved: Approved,
+    toolstack: &'t dyn Toolstack,
+    report: &mut Report,
+) -> Result<Built<'t>, Error> {
+    report.begin("build");
+    let built = build::build(&approved, toolstack, |domain| report.built(domain))?;
+    report.left_out(&built.left_out);
+    report.end(&format!("{} domains built, paused", built.domains.len()));
+    Ok(built)
+}
+
+/// Extend the last event, then let every domain run.
+fn hand_off(
+    built: Built<'_>,
+    measurer: &mut Measurer,
+    toolstack: &dyn Toolstack,
+    report: &mut Report,
+) -> Result<HandedOff, Error> {
+    report.begin("handoff");
+    measurer.finish(Final::Launched)?;
+    let handed_off =
+        handoff::hand_off(built, toolstack, |name, _| report.unpaused(name))?;
+    report.end(&format!("{} domains running", handed_off.domains));
+    Ok(handed_off)
+}
+
+impl Next {
+    fn of(loaded: &Loaded) -> Next {
+        Next {
+            control: loaded.config.control.clone(),
+            ramdisk: loaded.control_ramdisk.clone(),
+            after_failure: loaded.config.after_failure,
+        }
+    }
+}
+
+/// Why a launch did not succeed: one variant for each step.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Config: the configuration or an artefact.
+    #[error(transparent)]
+    Load(#[from] load::Error),
+    /// Measure.
+    #[error(transparent)]
+    Measure(#[from] measure::Error),
+    /// The toolstack did not say what the platform is.
+    #[error("ask Xen what the platform is")]
+    Toolstack {
+        /// What it said.
+        source: crate::toolstack::Error,
+    },
+    /// Policy: the launch script did not decide.
+    #[error(transparent)]
+    Script(#[from] policy::Error),
+    /// Policy: the launch script decided that nothing may start.
+    #[error("the launch script denies the launch: {reason}")]
+    Denied {
+        /// In its own words, domain by domain.
+        reason: String,
+    },
+    /// Build.
+    #[error(transparent)]
+    Build(#[from] build::Error),
+    /// Hand-off.
+    #[error(transparent)]
+    HandOff(#[from] handoff::Error),
+}
+
+impl Error {
+    /// The exit code of the step that failed.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Error::Load(load::Error::Artefact { .. }) => Exit::Load,
+            Error::Load(_) => Exit::Config,
+            Error::Measure(_) => Exit::Measure,
+            Error::Toolstack { .. } => Exit::NoToolstack,
+            Error::Script(_) => Exit::Script,
+            Error::Denied { .. } => Exit::Denied,
+            Error::Build(_) => Exit::Build,
+            Error::HandOff(_) => Exit::HandOff,
+        }
+    }
+
+    /// The domain it failed on, if on one.
+    #[must_use]
+    pub fn domain(&self) -> Option<&str> {
+        match self {
+            Error::Load(load::Error::Artefact { domain, .. }) => {
+                domain.as_ref().map(domb_core::config::DomainName::as_str)
+            }
+            Error::Measure(error) => error.domain(),
+            Error::Build(build::Error::Domain { name, .. }) => Some(name.as_str()),
+            Error::HandOff(error) => Some(error.name.as_str()),
+            _ => None,
+        }
+    }
+
+    /// The last lines the domain wrote to its console.
+    #[must_use]
+    pub fn console(&self) -> &[String] {
+        match self {
+            Error::HandOff(error) => &error.console,
+            _ => &[],
+        }
+    }
+
+    /// The toolstack's own last lines about it.
+    #[must_use]
+    pub fn toolstack_log(&self) -> &[String] {
+        match self {
+            Error::Toolstack { source } => &source.log,
+            Error::Build(build::Error::Platform(error)) => &error.log,
+            Error::Build(build::Error::Domain { cause: build::Cause::Toolstack(error), .. }) => {
+                &error.log
+            }
+            Error::HandOff(handoff::Error { cause: handoff::Cause::Toolstack(error), .. }) => {
+                &error.log
+            }
+            _ => &[],
+        }
+    }
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The toolstack on Xen: libxl through xenlight.
+//!
+//! It trusts libxl's return codes no further than they go: the domid that came
+//! back, the store and console ports, and the label are all read again (here
+//! and in xenlight). libxl's own log goes to a file, and what it logged about
+//! a failure into the error.
+
+use std::fs::{self, OpenOptions};
+use std::path::Path;
+
+use domb_core::config::DomainConfig;
+use domb_core::plan;
+use domb_core::policy::{Flask, PlatformFacts};
+use domb_core::units::Domid;
+use xenlight::{Context, FlaskState, Level, Logger, RunState};
+
+use crate::pty;
+use crate::report::{chain, hint};
+use crate::toolstack::{Error, State, Toolstack};
+
+/// An open libxl that answers.
+pub struct Libxl {
+    context: Context,
+}
+
+impl Libxl {
+    /// Opens libxl and checks that the running Xen is the one domb was built
+    /// for. `log` is written anew with what libxl says.
+    ///
+    /// # Errors
+    /// This is no privileged domain, no xenstored answers, or the versions
+    /// differ.
+    pub fn open(log: &Path) -> Result<Libxl, Error> {
+        let logger = logger(log).map_err(|error| Error {
+            text: format!("cannot write libxl's log to {}: {error}", log.display()),
+            log: Vec::new(),
+        })?;
+        if !Path::new("/dev/xen/privcmd").exists() {
+            return Err(Error { text: NOT_ON_XEN.to_owned(), log: Vec::new() });
+        }
+        let context = Context::open(logger)?;
+        context.check_version()?;
+        // A launch asks for fixed domids; libxl's memory of the domids of the
+        // last minute is meant for toolstacks that number automatically.
+        context.forget_recent_domids()?;
+        Ok(Libxl { context })
+    }
+}
+
+const NOT_ON_XEN: &str = "there is no /dev/xen/privcmd: this is not a privileged domain on Xen\n\
+    hint: `domb launch` runs in domain 0; `domb launch --dry-run`, `check` and `predict` run anywhere";
+
+fn logger(log: &Path) -> std::io::Result<Logger> {
+    if let Some(directory) = log.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(log)?;
+    Logger::new(file, Level::Detail)
+}
+
+impl From<xenlight::Error> for Error {
+    fn from(error: xenlight::Error) -> Error {
+        let mut text = chain(&error).join(": ");
+        if let Some(hint) = hint(&error) {
+            text = format!("{text}\nhint: {hint}");
+        }
+        let log = match error {
+            xenlight::Error::Libxl { log, .. } | xenlight::Error::System { log, .. } => log,
+            _ => Vec::new(),
+        };
+        Error { text, log }
+    }
+}
+
+impl Toolstack for Libxl {
+    fn platform(&self) -> Result<PlatformFacts, Error> {
+        let platform = self.context.platform()?;
+        let version = self.context.version()?;
+        let flask = self.context.flask()?;
+        Ok(PlatformFacts {
+            memory_mib: Some(platform.total_memory_mib),
+            free_memory_mib: Some(platform.free_memory_mib),
+            cpus: Some(platform.cpus),
+            xen_version: Some(version.to_string()),
+            xen_commandline: Some(version.commandline),
+            flask: Some(match flask {
+                FlaskState::Absent => Flask::Absent,
+                FlaskState::Permissive => Flask::Permissive,
+                FlaskState::Enforcing => Flask::Enforcing,
+            }),
+            pv: Some(platform.pv),
+            hvm: Some(platform.hvm),
+        })
+    }
+
+    fn create(
+        &self,
+        domain: &DomainConfig,
+        kernel: &Path,
+        ramdisk: Option<&Path>,
+    ) -> Result<(), Error> {
+        let json = plan::libxl_config(domain, kernel, ramdisk).to_string();
+        let config = xenlight::DomainConfig::from_json(&self.context, &json)?;
+        let paused = self.context.create_paused(config)?;
+        paused.release();
+        Ok(())
+    }
+
+    fn unpause(&self, domid: Domid) -> Result<(), Error> {
+        Ok(self.context.unpause(domid.value())?)
+    }
+
+    fn state(&self, domid: Domid) -> Result<State, Error> {
+        Ok(match self.context.domain(domid.value())? {
+            None => State::Absent,
+            Some(info) => match info.state {
+                RunState::Paused => State::Paused { seclabel: info.seclabel },
+                RunState::Running => State::Running,
+                RunState::Shutdown(reason) => State::Shutdown(reason.to_string()),
+                RunState::Dying => State::Shutdown("dying".to_owned()),
+            },
+        })
+    }
+
+    fn destroy(&self, domid: Domid) -> Result<(), Error> {
+        Ok(self.context.destroy(domid.value())?)
+    }
+
+    fn console_tail(&self, domid: Domid) -> Vec<String> {
+        match self.context.console_tty(domid.value()) {
+            Ok(tty) => pty::last_lines(Path::new(&tty)),
+            Err(_) => Vec::new(),
+        }
+    }
+}

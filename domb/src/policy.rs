@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Policy: put the facts together and let the launch script decide.
+//!
+//! The script is run from the sealed bytes whose digest is already in the
+//! PCR. It has a few seconds of wall clock besides its other limits
+//! (`domb_core::policy::Limits`); a script that does not decide in time has
+//! denied everything.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use domb_core::measure::Artefacts;
+use domb_core::policy::{
+    self, Facts, FactsError, FileFacts, Limits, PlatformFacts, Script, TpmFacts, Verdict,
+};
+
+use crate::launch::Measured;
+
+/// The wall clock a launch script has. A usual one takes under a millisecond.
+pub const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Asks the launch script, or nobody where none is configured.
+///
+/// # Errors
+/// The script did not decide.
+pub fn decide(
+    measured: &Measured,
+    platform: PlatformFacts,
+    tpm: Option<TpmFacts>,
+) -> Result<Verdict, Error> {
+    let loaded = &measured.loaded;
+    let script = match &loaded.script {
+        None => None,
+        Some(file) => {
+            let bytes = file.sealed.read().map_err(Error::Read)?;
+            Some(Script::new(&file.written.display().to_string(), &bytes)?)
+        }
+    };
+    let facts = facts(measured, platform, tpm)?;
+    let end = Instant::now() + DEADLINE;
+    Ok(policy::decide(script.as_ref(), &facts, &Limits::default(), move || Instant::now() > end)?)
+}
+
+fn facts(
+    measured: &Measured,
+    platform: PlatformFacts,
+    tpm: Option<TpmFacts>,
+) -> Result<Facts, FactsError> {
+    Facts::gather(&measured.loaded.config, &measured.artefacts, platform, tpm)
+}
+
+/// Why there is no verdict. Every one of these denies everything.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The sealed script could not be read.
+    #[error("read the launch script")]
+    Read(#[source] io::Error),
+    /// The script is wrong, failed, or went over a limit.
+    #[error(transparent)]
+    Script(#[from] policy::Error),
+    /// The facts are not whole.
+    #[error(transparent)]
+    Facts(#[from] FactsError),
+}

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! How a launch fills its [`Report`], and the lines that go to the console as
+//! it does: what was loaded, decided, built and started, and how it ended.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use domb_core::config::{DomainConfig, DomainName};
+use domb_core::policy::Verdict;
+
+use crate::console;
+use crate::exit::Exit;
+use crate::handoff::HandedOff;
+use crate::launch::{Error, Measured};
+use crate::load::{Artefact, Loaded};
+use crate::measure::Measurer;
+use crate::report::{
+    Domain, DomainState, Failure, File, Measurement, Outcome, Policy, Report, chain, hint, now_ms,
+};
+
+impl Report {
+    /// Config is done: the domains are known.
+    pub fn loaded(&mut self, loaded: &Loaded) {
+        for domain in loaded.config.start_order() {
+            let artefacts = &loaded.domains[&domain.name];
+            self.domains.push(Domain {
+                name: domain.name.to_string(),
+                domid: domain.domid.value(),
+                kind: domain.kind.as_str(),
+                state: DomainState::Pending,
+                reason: None,
+                seclabel: domain.seclabel.clone(),
+                kernel: file(&artefacts.kernel),
+                ramdisk: artefacts.ramdisk.as_deref().map(file),
+                built_ms: None,
+                unpaused_ms: None,
+            });
+        }
+        let count = loaded.config.domains.len();
+        let mib = loaded.bytes().div_ceil(1 << 20);
+        self.end(&format!("{count} domains, {mib} MiB of artefacts sealed"));
+    }
+
+    /// Measure is done: the digests are known.
+    pub fn digests(&mut self, measured: &Measured) {
+        for artefacts in &measured.artefacts.domains {
+            let Some(domain) = self.domain(artefacts.name.as_str()) else { continue };
+            domain.kernel.sha256 = artefacts.kernel.sha256();
+            if let (Some(file), Some(ramdisk)) = (&mut domain.ramdisk, &artefacts.ramdisk) {
+                file.sha256 = ramdisk.sha256();
+            }
+        }
+    }
+
+    /// Policy is done: who may start.
+    pub fn decided(&mut self, verdict: &Verdict, measured: &Measured) {
+        let script = measured.artefacts.script.as_ref();
+        self.policy = Some(Policy {
+            script: script.map(|script| script.path.clone()),
+            sha256: script.map(domb_core::measure::Artefact::sha256),
+            log: verdict.log().to_vec(),
+        });
+        for line in verdict.log() {
+            console::line("script", line);
+        }
+        for (name, reason) in verdict.denials() {
+            console::line("policy", &format!("{name} denied: {reason}"));
+            if let Some(domain) = self.domain(name) {
+                domain.state = DomainState::Denied;
+                domain.reason = Some(reason);
+            }
+        }
+        if script.is_none() {
+            self.warn("no launch script is configured: every domain may start".to_owned());
+        }
+    }
+
+    /// A domain stands, paused.
+    pub fn built(&mut self, built: &DomainConfig) {
+        console::line(
+            "build",
+            &format!(
+                "{} (domid {}, {}, {}) stands paused",
+                built.name,
+                built.domid,
+                built.kind.as_str(),
+                built.memory
+            ),
+        );
+        if let Some(domain) = self.domain(built.name.as_str()) {
+            domain.state = DomainState::Built;
+            domain.built_ms = Some(now_ms());
+        }
+    }
+
+    /// Some domains were left out on purpose.
+    pub fn left_out(&mut self, left_out: &BTreeMap<DomainName, String>) {
+        for (name, reason) in left_out {
+            self.warn(format!("{name} is left out: {reason}"));
+            if let Some(domain) = self.domain(name.as_str()) {
+                domain.state = DomainState::Skipped;
+                domain.reason = Some(reason.clone());
+            }
+        }
+    }
+
+    /// A domain runs.
+    pub fn unpaused(&mut self, name: &DomainName) {
+        console::line("handoff", &format!("{name} started"));
+        if let Some(domain) = self.domain(name.as_str()) {
+            domain.state = DomainState::Running;
+            domain.unpaused_ms = Some(now_ms());
+        }
+    }
+
+    /// The measurement is complete, whatever the launch came to.
+    pub fn measured(&mut self, measurer: &Measurer) {
+        let summary = measurer.summary();
+        self.measurement = Some(Measurement {
+            pcr: summary.pcr.value(),
+            events: summary.events,
+            values: summary.values,
+            event_log: summary.event_log.map(|path| path.display().to_string()),
+            not_measured: summary.not_measured,
+        });
+    }
+
+    /// The launch is over: says how, and writes the report to `path`.
+    pub fn ended(&mut self, result: &Result<HandedOff, Error>, path: &Path) {
+        match result {
+            Ok(_) => {
+                self.outcome = Outcome::Launched;
+                self.exit_code = Exit::Success.code();
+            }
+            Err(error) => self.failed(error),
+        }
+        match self.write(path) {
+            Ok(()) => console::line("report", &path.display().to_string()),
+            Err(error) => {
+                console::line("report", &format!("cannot write {}: {error}", path.display()));
+            }
+        }
+    }
+
+    fn failed(&mut self, error: &Error) {
+        self.outcome = match error {
+            Error::Denied { .. } => Outcome::Refused,
+            _ => Outcome::Failed,
+        };
+        self.exit_code = error.exit().code();
+        for domain in &mut self.domains {
+            if matches!(domain.state, DomainState::Built | DomainState::Running) {
+                domain.state = DomainState::Destroyed;
+            }
+        }
+        let failure = Failure {
+            phase: self.phases.last().map_or("start", |phase| phase.name).to_owned(),
+            domain: error.domain().map(str::to_owned),
+            cause: chain(error),
+            hint: hint(error),
+            console: error.console().to_vec(),
+            toolstack_log: error.toolstack_log().to_vec(),
+        };
+        failure.print(error.exit());
+        self.failure = Some(failure);
+    }
+}
+
+impl Failure {
+    /// Tells the console: domain, phase, cause, next step, the domain's last
+    /// words.
+    pub fn print(&self, exit: Exit) {
+        let domain = self.domain.as_ref().map_or(String::new(), |name| format!(", domain {name}"));
+        console::line("FAILED", &format!("phase {}{domain}, exit code {}", self.phase, exit.code()));
+        for cause in &self.cause {
+            console::line("cause", cause);
+        }
+        for line in &self.toolstack_log {
+            console::line("libxl", line);
+        }
+        for line in &self.console {
+            console::line("console", line);
+        }
+        if let Some(hint) = &self.hint {
+            console::line("hint", hint);
+        }
+    }
+}
+
+fn file(artefact: &Artefact) -> File {
+    File {
+        path: artefact.written.display().to_string(),
+        bytes: artefact.sealed.len(),
+        sha256: artefact.promised_sha256.clone().unwrap_or_default(),
+        original_sha256: artefact.original.as_ref().map(|original| original.sha256.clone()),
+    }
+}

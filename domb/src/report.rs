@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The boot report: what a launch did, for programs (`/run/domb/report.json`)
+//! and for whoever stands at the console after a failure.
+//!
+//! It is written at the end of every launch, whatever the end was, and whole
+//! or not at all (a temporary file, then a rename).
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::console;
+use crate::exit::Exit;
+
+/// The version of the report's format; a reader refuses any other.
+pub const VERSION: u32 = 1;
+
+/// A launch, told step by step.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The version of domb that wrote it.
+    pub domb: &'static str,
+    /// The configuration's path.
+    pub configuration: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The documented exit code.
+    pub exit_code: u8,
+    /// What went wrong, when something did.
+    pub failure: Option<Failure>,
+    /// Every step that was begun, in order.
+    pub phases: Vec<Phase>,
+    /// Every domain of the configuration, in start order.
+    pub domains: Vec<Domain>,
+    /// What was measured.
+    pub measurement: Option<Measurement>,
+    /// Who decided what may start.
+    pub policy: Option<Policy>,
+    /// Who serves the platform after the hand-off.
+    pub owners: Owners,
+    /// What a person should know although the launch went on.
+    pub warnings: Vec<String>,
+}
+
+/// How a launch ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// It has not ended.
+    Running,
+    /// Domains run; the platform was handed over.
+    Launched,
+    /// The launch script denied the launch.
+    Refused,
+    /// A step failed.
+    Failed,
+}
+
+/// What went wrong.
+#[derive(Debug, Serialize)]
+pub struct Failure {
+    /// The step that failed.
+    pub phase: String,
+    /// The domain it failed on, if on one.
+    pub domain: Option<String>,
+    /// What was attempted, then why it failed, outermost first.
+    pub cause: Vec<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// The last lines of the domain's console.
+    pub console: Vec<String>,
+    /// The last lines of the toolstack's log.
+    pub toolstack_log: Vec<String>,
+}
+
+/// One step. Times are milliseconds since the kernel started.
+#[derive(Debug, Serialize)]
+pub struct Phase {
+    /// The step's name.
+    pub name: &'static str,
+    /// When it began.
+    pub begin_ms: u64,
+    /// When it ended; null when it failed.
+    pub end_ms: Option<u64>,
+}
+
+/// One domain of the configuration.
+#[derive(Debug, Serialize)]
+pub struct Domain {
+    /// Its name.
+    pub name: String,
+    /// Its domid.
+    pub domid: u16,
+    /// `pv` or `pvh`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// What became of it.
+    pub state: DomainState,
+    /// Why, where it does not run.
+    pub reason: Option<String>,
+    /// The label asked for; read back from Xen before it is called built.
+    pub seclabel: Option<String>,
+    /// Its kernel.
+    pub kernel: File,
+    /// Its ramdisk.
+    pub ramdisk: Option<File>,
+    /// When it stood, paused, in milliseconds since the kernel started.
+    pub built_ms: Option<u64>,
+    /// When it was unpaused.
+    pub unpaused_ms: Option<u64>,
+}
+
+/// What became of a domain.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DomainState {
+    /// Nothing was decided before the launch ended.
+    Pending,
+    /// The launch script denied it, or one it needs.
+    Denied,
+    /// It could not be built and the configuration says to go on.
+    Skipped,
+    /// It stood, paused, when the launch failed; it was destroyed.
+    Destroyed,
+    /// It stands, paused.
+    Built,
+    /// It was unpaused and handed over.
+    Running,
+}
+
+/// A file that was loaded.
+#[derive(Clone, Debug, Serialize)]
+pub struct File {
+    /// The path as the configuration has it.
+    pub path: String,
+    /// The number of bytes that boot.
+    pub bytes: u64,
+    /// SHA-256 over the bytes that boot.
+    pub sha256: String,
+    /// SHA-256 of the file they were made from, where that differs.
+    pub original_sha256: Option<String>,
+}
+
+/// What was measured.
+#[derive(Debug, Serialize)]
+pub struct Measurement {
+    /// The PCR.
+    pub pcr: u8,
+    /// The number of events.
+    pub events: usize,
+    /// Bank name to the PCR's value after the last event.
+    pub values: BTreeMap<String, String>,
+    /// Where the event log is.
+    pub event_log: Option<String>,
+    /// Why nothing was measured, when the configuration allows that.
+    pub not_measured: Option<String>,
+}
+
+/// Who decided what may start.
+#[derive(Debug, Serialize)]
+pub struct Policy {
+    /// The launch script's path; null: none is configured, all are allowed.
+    pub script: Option<String>,
+    /// SHA-256 of the script.
+    pub sha256: Option<String>,
+    /// What the script wrote with `log`.
+    pub log: Vec<String>,
+}
+
+/// Who serves the platform after the hand-off.
+#[derive(Debug, Serialize)]
+pub struct Owners {
+    /// The domid whose xenstored serves the rings.
+    pub xenstore: u16,
+    /// The domid whose xenconsoled serves the consoles.
+    pub console: u16,
+    /// The domid that has the devices.
+    pub hardware: u16,
+}
+
+impl Report {
+    /// An empty report of a launch that begins now.
+    #[must_use]
+    pub fn new(configuration: &Path) -> Report {
+        Report {
+            version: VERSION,
+            domb: env!("CARGO_PKG_VERSION"),
+            configuration: configuration.display().to_string(),
+            outcome: Outcome::Running,
+            exit_code: Exit::Internal.code(),
+            failure: None,
+            phases: Vec::new(),
+            domains: Vec::new(),
+            measurement: None,
+            policy: None,
+            owners: Owners { xenstore: 0, console: 0, hardware: 0 },
+            warnings: Vec::new(),
+        }
+    }
+
+    /// A step begins.
+    pub fn begin(&mut self, name: &'static str) {
+        self.phases.push(Phase { name, begin_ms: now_ms(), end_ms: None });
+    }
+
+    /// The step that began last ends well; one line says so.
+    pub fn end(&mut self, text: &str) {
+        if let Some(phase) = self.phases.last_mut() {
+            phase.end_ms = Some(now_ms());
+            console::line(phase.name, text);
+        }
+    }
+
+    /// The domain of that name.
+    pub fn domain(&mut self, name: &str) -> Option<&mut Domain> {
+        self.domains.iter_mut().find(|domain| domain.name == name)
+    }
+
+    /// Says something a person should know.
+    pub fn warn(&mut self, text: String) {
+        console::line("WARNING", &text);
+        self.warnings.push(text);
+    }
+
+    /// Writes the report to `path`, whole or not at all.
+    ///
+    /// # Errors
+    /// The directory cannot be written to.
+    pub fn write(&self, path: &Path) -> io::Result<()> {
+        let mut json = serde_json::to_vec_pretty(self)?;
+        json.push(b'\n');
+        if let Some(directory) = path.parent() {
+            fs::create_dir_all(directory)?;
+        }
+        let temporary = path.with_extension("json.new");
+        fs::write(&temporary, json)?;
+        fs::rename(temporary, path)
+    }
+}
+
+/// Milliseconds since the kernel started.
+#[must_use]
+pub fn now_ms() -> u64 {
+    millis(console::uptime())
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// An error and its sources, outermost first, without their hints.
+#[must_use]
+pub fn chain(error: &dyn Error) -> Vec<String> {
+    let mut chain: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let text = split_hint(&error.to_string()).0;
+        if chain.last() != Some(&text) {
+            chain.push(text);
+        }
+        next = error.source();
+    }
+    chain
+}
+
+/// The innermost `hint:` of an error and its sources.
+#[must_use]
+pub fn hint(error: &dyn Error) -> Option<String> {
+    let mut hint = None;
+    let mut next = Some(error);
+    while let Some(error) = next {
+        hint = split_hint(&error.to_string()).1.or(hint);
+        next = error.source();
+    }
+    hint
+}
+
+fn split_hint(text: &str) -> (String, Option<String>) {
+    match text.split_once("\nhint: ") {
+        Some((text, hint)) => (text.to_owned(), Some(hint.to_owned())),
+        None => (text.to_owned(), None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("build domain net\nhint: outer")]
+    struct Outer(#[source] Inner);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the domid is in use\nhint: inner")]
+    struct Inner;
+
+    #[test]
+    fn the_chain_is_told_outermost_first_and_the_innermost_hint_is_kept() {
+        assert_eq!(chain(&Outer(Inner)), ["build domain net", "the domid is in use"]);
+        assert_eq!(hint(&Outer(Inner)).as_deref(), Some("inner"));
+    }
+
+    #[test]
+    fn a_report_is_written_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("run/report.json");
+        let mut report = Report::new(Path::new("launch.toml"));
+        report.begin("config");
+        report.write(&path).unwrap();
+        let back: serde_json::Value =
+            serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        assert_eq!(back["version"], VERSION);
+        assert_eq!(back["phases"][0]["name"], "config");
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+}

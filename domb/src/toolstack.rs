@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The six things a launch asks of a toolstack. [`crate::libxl::Libxl`] does
+//! them on Xen; [`DryRun`] writes them down for `domb launch --dry-run`.
+
+use std::cell::RefCell;
+use std::path::Path;
+
+use domb_core::config::DomainConfig;
+use domb_core::policy::PlatformFacts;
+use domb_core::units::Domid;
+
+/// A toolstack. Every domain it creates is paused and stays so until it is
+/// unpaused; `create` gives the domid that was asked for, or fails and leaves
+/// nothing behind.
+pub trait Toolstack {
+    /// What the platform is and has left.
+    ///
+    /// # Errors
+    /// The toolstack could not be asked.
+    fn platform(&self) -> Result<PlatformFacts, Error>;
+
+    /// Builds the domain, paused, from these files.
+    ///
+    /// # Errors
+    /// The domain could not be built as asked; nothing of it is left.
+    fn create(
+        &self,
+        domain: &DomainConfig,
+        kernel: &Path,
+        ramdisk: Option<&Path>,
+    ) -> Result<(), Error>;
+
+    /// Lets the domain run.
+    ///
+    /// # Errors
+    /// It is still paused, or gone.
+    fn unpause(&self, domid: Domid) -> Result<(), Error>;
+
+    /// How the domain is now.
+    ///
+    /// # Errors
+    /// The toolstack could not be asked.
+    fn state(&self, domid: Domid) -> Result<State, Error>;
+
+    /// Ends the domain and gives its memory back.
+    ///
+    /// # Errors
+    /// It may still be there.
+    fn destroy(&self, domid: Domid) -> Result<(), Error>;
+
+    /// The last lines the domain wrote to its console and nobody read yet;
+    /// empty where it has none. Reading takes them away.
+    fn console_tail(&self, domid: Domid) -> Vec<String>;
+}
+
+/// How a domain is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum State {
+    /// Built and not yet unpaused.
+    Paused {
+        /// The label it really has, where Flask is present.
+        seclabel: Option<String>,
+    },
+    /// Running or waiting for an event.
+    Running,
+    /// It has ended; with Xen's reason (`poweroff`, `crash`, …).
+    Shutdown(String),
+    /// There is no such domain.
+    Absent,
+}
+
+impl State {
+    /// Whether a domain that was unpaused may be so: it runs, or it has done
+    /// its work and powered off.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        matches!(self, State::Running) || *self == State::Shutdown("poweroff".to_owned())
+    }
+}
+
+/// What the toolstack said.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{text}")]
+pub struct Error {
+    /// What was attempted, on which domain, and why it failed; with the
+    /// toolstack's code and its name.
+    pub text: String,
+    /// The toolstack's own last log lines about it.
+    pub log: Vec<String>,
+}
+
+/// A toolstack that builds nothing and writes down what it was asked.
+#[derive(Debug, Default)]
+pub struct DryRun {
+    steps: RefCell<Vec<String>>,
+}
+
+impl DryRun {
+    /// What was asked so far, one line each.
+    #[must_use]
+    pub fn steps(&self) -> Vec<String> {
+        self.steps.borrow().clone()
+    }
+
+    fn note(&self, step: String) {
+        self.steps.borrow_mut().push(step);
+    }
+}
+
+impl Toolstack for DryRun {
+    fn platform(&self) -> Result<PlatformFacts, Error> {
+        Ok(PlatformFacts::default())
+    }
+
+    fn create(
+        &self,
+        domain: &DomainConfig,
+        _kernel: &Path,
+        _ramdisk: Option<&Path>,
+    ) -> Result<(), Error> {
+        self.note(format!("create  {:>5} {}", domain.domid, domain.name));
+        Ok(())
+    }
+
+    fn unpause(&self, domid: Domid) -> Result<(), Error> {
+        self.note(format!("unpause {domid:>5}"));
+        Ok(())
+    }
+
+    fn state(&self, _domid: Domid) -> Result<State, Error> {
+        Ok(State::Running)
+    }
+
+    fn destroy(&self, domid: Domid) -> Result<(), Error> {
+        self.note(format!("destroy {domid:>5}"));
+        Ok(())
+    }
+
+    fn console_tail(&self, _domid: Domid) -> Vec<String> {
+        Vec::new()
+    }
+}
