@@ -114,6 +114,7 @@ fn compile_store(source: &Path) {
     let mut build = cc::Build::new();
     build
         .include(source.join("tools/include"))
+        .include(source.join("tools/xenstore"))
         .define("USE_PTHREAD", None)
         .define("HAVE_PIPE2", "1")
         .define("XEN_RUN_STORED", "\"/var/run/xenstored\"")
