@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! PCR values: replayed from events, and predicted for every way a launch can
+//! end.
+//!
+//! A prediction is made of the events that the boot would extend, by the code
+//! that makes them there.
+
+use serde::{Deserialize, Serialize};
+
+use super::sequence::{
+    Artefacts, Error, Outcome, VerdictRecord, final_event, launch_events, verdict_event,
+};
+use super::{Bank, Digest, Digests, Event};
+use crate::config::Config;
+use crate::units::PcrIndex;
+
+/// The value of the PCR in one bank after `events`, if it was `initial`
+/// before. None when an event has no digest of `initial`'s bank.
+#[must_use]
+pub fn replay<'a>(
+    events: impl IntoIterator<Item = &'a Digests>,
+    initial: Digest,
+) -> Option<Digest> {
+    events.into_iter().try_fold(initial, |value, digests| {
+        value.extended(digests.bank(value.bank())?)
+    })
+}
+
+/// The values of the PCR in every bank of `initial` after `events`. None when
+/// an event has other banks.
+#[must_use]
+pub fn replay_all<'a>(
+    events: impl IntoIterator<Item = &'a Digests>,
+    initial: &Digests,
+) -> Option<Digests> {
+    events
+        .into_iter()
+        .try_fold(initial.clone(), |values, digests| values.extended(digests))
+}
+
+/// What the PCR will hold, for every way a launch can end.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Prediction {
+    /// The version of the event sequence.
+    pub format: u32,
+    /// The PCR.
+    #[serde(deserialize_with = "super::component::pcr_index")]
+    pub pcr: PcrIndex,
+    /// The banks that are extended.
+    pub banks: Vec<Bank>,
+    /// Each way to end. The first is the launch with every domain allowed, or
+    /// what the launch script decides where that was asked.
+    pub outcomes: Vec<PredictedOutcome>,
+}
+
+/// One way a launch can end.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PredictedOutcome {
+    /// `launched`; `refused`: the launch script allowed nothing; `failed`:
+    /// after the verdict, before the hand-off; `undecided`: failed without a
+    /// verdict, because the launch script did not come to one.
+    pub name: String,
+    /// The PCR's value after the final event, per bank.
+    pub values: Digests,
+    /// Every event, in order.
+    pub events: Vec<Event>,
+}
+
+/// Predicts the PCR for every outcome, from a PCR that nobody has extended.
+/// `decided` is what the launch script decides, where the caller has asked it;
+/// without it `launched` and `failed` have every domain allowed.
+///
+/// # Errors
+/// As [`launch_events`].
+pub fn predict(
+    config: &Config,
+    artefacts: &Artefacts,
+    decided: Option<&VerdictRecord>,
+    banks: &[Bank],
+) -> Result<Prediction, Error> {
+    let launch = launch_events(config, artefacts, banks)?;
+    let allowed = decided
+        .cloned()
+        .unwrap_or_else(|| VerdictRecord::allow_all(config));
+    let denied = VerdictRecord::deny_all();
+    let mut ways = vec![
+        ("refused", Some(&denied), Outcome::Refused),
+        ("failed", Some(&allowed), Outcome::Failed),
+        ("undecided", None, Outcome::Failed),
+    ];
+    // A launch that allows nothing is refused.
+    if !allowed.allowed.is_empty() {
+        ways.insert(0, ("launched", Some(&allowed), Outcome::Launched));
+    }
+    let outcomes = ways
+        .into_iter()
+        .map(|(name, verdict, outcome)| {
+            let mut events = launch.clone();
+            events.extend(
+                verdict
+                    .map(|verdict| verdict_event(config, verdict, banks))
+                    .transpose()?,
+            );
+            events.push(final_event(config, outcome, &[], banks)?);
+            let values = replay_all(
+                events.iter().map(|event| &event.digests),
+                &Digests::zero(banks),
+            )
+            .expect("every event has the banks it was made for");
+            Ok(PredictedOutcome {
+                name: name.to_owned(),
+                values,
+                events,
+            })
+        })
+        .collect::<Result<_, Error>>()?;
+    Ok(Prediction {
+        format: super::FORMAT_VERSION,
+        pcr: config.pcr,
+        banks: Digests::zero(banks).banks(),
+        outcomes,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::event_log;
+    use super::super::fixture::*;
+    use super::*;
+
+    #[test]
+    fn each_outcome_has_values_of_its_own() {
+        let (config, artefacts) = full();
+        let prediction = predict(&config, &artefacts, None, &Bank::ALL).unwrap();
+        let names: Vec<&str> = prediction
+            .outcomes
+            .iter()
+            .map(|outcome| outcome.name.as_str())
+            .collect();
+        assert_eq!(names, ["launched", "refused", "failed", "undecided"]);
+        for (index, outcome) in prediction.outcomes.iter().enumerate() {
+            for other in &prediction.outcomes[..index] {
+                for (value, other) in outcome.values.iter().zip(other.values.iter()) {
+                    assert_ne!(value, other);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_script_that_allows_nothing_cannot_lead_to_a_launch() {
+        let (config, artefacts) = full();
+        let prediction = predict(
+            &config,
+            &artefacts,
+            Some(&VerdictRecord::deny_all()),
+            &[Bank::Sha256],
+        )
+        .unwrap();
+        assert!(
+            prediction
+                .outcomes
+                .iter()
+                .all(|outcome| outcome.name != "launched")
+        );
+    }
+
+    #[test]
+    fn a_prediction_survives_json() {
+        let (config, artefacts) = full();
+        let prediction = predict(&config, &artefacts, None, &Bank::ALL).unwrap();
+        let json = serde_json::to_string(&prediction).unwrap();
+        assert_eq!(
+            serde_json::from_str::<Prediction>(&json).unwrap(),
+            prediction
+        );
+        let other_pcr = json.replace("\"pcr\":13", "\"pcr\":16");
+        assert!(serde_json::from_str::<Prediction>(&other_pcr).is_err());
+    }
+
+    #[test]
+    fn replaying_needs_the_bank_in_every_event() {
+        let events = [
+            Digests::of(&[Bank::Sha256], b"a"),
+            Digests::of(&[Bank::Sha1], b"b"),
+        ];
+        assert_eq!(replay(&events, Digest::zero(Bank::Sha256)), None);
+        assert_eq!(replay_all(&events, &Digests::zero(&[Bank::Sha256])), None);
+    }
+
+    proptest! {
+        #[test]
+        fn the_prediction_is_the_replay_of_the_written_log(launch in any_launch()) {
+            let (config, artefacts, banks) = launch;
+            for outcome in predict(&config, &artefacts, None, &banks).unwrap().outcomes {
+                let written = event_log::parse(&log(&banks, &outcome.events)).unwrap();
+                for bank in &banks {
+                    let value = replay(written.entries.iter().map(|entry| &entry.digests), Digest::zero(*bank));
+                    prop_assert_eq!(value.as_ref(), outcome.values.bank(*bank));
+                }
+            }
+        }
+
+        #[test]
+        fn any_changed_byte_of_a_file_changes_every_bank(
+            launch in any_launch(),
+            which in any::<prop::sample::Index>(),
+        ) {
+            let (config, artefacts, banks) = launch;
+            let mut changed = artefacts.clone();
+            let at = which.index(changed.domains.len());
+            let kernel = &mut changed.domains[at].kernel;
+            *kernel = artefact(&kernel.path, b"tampered");
+            let before = predict(&config, &artefacts, None, &banks).unwrap();
+            let after = predict(&config, &changed, None, &banks).unwrap();
+            for (before, after) in before.outcomes.iter().zip(&after.outcomes) {
+                for bank in &banks {
+                    prop_assert_ne!(before.values.bank(*bank), after.values.bank(*bank));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,627 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The events of a launch: from a configuration and the artefacts that were
+//! hashed for it to the extends, in order.
+//!
+//! The boot and `domb predict` both come here and nowhere else, so what is
+//! predicted cannot drift from what is measured. Artefacts that do not fit the
+//! configuration are refused: an event is never made for a part that is not
+//! the one configured.
+
+use serde_json::{Value, json};
+
+use super::{Bank, Component, Digests, Entry, Event, FORMAT_VERSION, Original, canonical};
+use crate::config::{Config, DomainConfig, DomainName, Exit, OnFailure};
+use crate::units::PcrIndex;
+
+/// A file that was read once and hashed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Artefact {
+    /// The path as written in the launch configuration.
+    pub path: String,
+    /// How many bytes boot.
+    pub bytes: u64,
+    /// The digests of the bytes that boot.
+    pub digests: Digests,
+    /// The file those bytes were made from, where that is another.
+    pub original: Option<Original>,
+}
+
+impl Artefact {
+    /// SHA-256 of the bytes that boot, in hexadecimal digits; empty when the
+    /// bytes were not hashed with it.
+    #[must_use]
+    pub fn sha256(&self) -> String {
+        self.digests
+            .bank(Bank::Sha256)
+            .map(ToString::to_string)
+            .unwrap_or_default()
+    }
+}
+
+/// Every file of a launch.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Artefacts {
+    /// `script`.
+    pub script: Option<Artefact>,
+    /// The compiled Flask policy, where it is known.
+    pub flask_policy: Option<Artefact>,
+    /// `[control] ramdisk`.
+    pub control_ramdisk: Option<Artefact>,
+    /// Each domain's files, in any order.
+    pub domains: Vec<DomainArtefacts>,
+}
+
+/// The files of one domain.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DomainArtefacts {
+    /// Whose they are.
+    pub name: DomainName,
+    /// `kernel`.
+    pub kernel: Artefact,
+    /// `ramdisk`.
+    pub ramdisk: Option<Artefact>,
+}
+
+/// What was decided about the domains: those named are allowed, every other
+/// domain of the configuration is denied. Reasons are not part of it: they are
+/// free text, go to the report, and do not change a PCR.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct VerdictRecord {
+    /// The allowed domains, in any order.
+    pub allowed: Vec<DomainName>,
+}
+
+impl VerdictRecord {
+    /// Every domain is allowed.
+    #[must_use]
+    pub fn allow_all(config: &Config) -> VerdictRecord {
+        VerdictRecord {
+            allowed: config
+                .domains
+                .iter()
+                .map(|domain| domain.name.clone())
+                .collect(),
+        }
+    }
+
+    /// Every domain is denied.
+    #[must_use]
+    pub fn deny_all() -> VerdictRecord {
+        VerdictRecord::default()
+    }
+}
+
+/// How a launch ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// Every allowed domain that was not left out is built; the hand-off is
+    /// next.
+    Launched,
+    /// The launch script allowed no domain.
+    Refused,
+    /// The launch stopped for any other reason.
+    Failed,
+}
+
+impl Outcome {
+    /// The word that is measured.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Launched => "launched",
+            Outcome::Refused => "refused",
+            Outcome::Failed => "failed",
+        }
+    }
+}
+
+/// Why there is no event sequence for these inputs.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration names a file that was not loaded, or the other way
+    /// round.
+    #[error("measure the {component}{}: the configuration and the loaded files disagree about whether there is one", of(.domain))]
+    Disagreement {
+        /// Which part.
+        component: &'static str,
+        /// Whose it is.
+        domain: Option<String>,
+    },
+    /// A file was not hashed for a bank that is to be extended.
+    #[error("measure {path:?}: it was not hashed for every bank of {banks:?}")]
+    MissingBank {
+        /// The file.
+        path: String,
+        /// The banks that are to be extended.
+        banks: Vec<Bank>,
+    },
+    /// A name that the configuration does not have.
+    #[error("measure a decision about domain {0}: the configuration has no such domain")]
+    UnknownDomain(DomainName),
+}
+
+fn of(domain: &Option<String>) -> String {
+    domain
+        .as_ref()
+        .map(|name| format!(" of domain {name}"))
+        .unwrap_or_default()
+}
+
+/// The events from the start of a launch to the last domain's configuration.
+///
+/// # Errors
+/// When the artefacts are not those of the configuration, or one was not
+/// hashed for a bank.
+pub fn launch_events(
+    config: &Config,
+    artefacts: &Artefacts,
+    banks: &[Bank],
+) -> Result<Vec<Event>, Error> {
+    let maker = Maker {
+        pcr: config.pcr,
+        banks,
+    };
+    let control = config.control.as_ref();
+    let control_ramdisk = control.is_some_and(|control| control.ramdisk.is_some());
+    let mut events = vec![
+        maker.raw_text(Component::Start, None, start_text()),
+        maker.configuration(&config.bytes),
+        maker.file(
+            Component::LaunchScript,
+            None,
+            config.script.is_some(),
+            artefacts.script.as_ref(),
+        )?,
+        maker.file(
+            Component::FlaskPolicy,
+            None,
+            artefacts.flask_policy.is_some(),
+            artefacts.flask_policy.as_ref(),
+        )?,
+        maker.file(
+            Component::ControlRamdisk,
+            None,
+            control_ramdisk,
+            artefacts.control_ramdisk.as_ref(),
+        )?,
+        match control {
+            Some(control) => {
+                let Exit::Process = config.exit;
+                let text = json!({"args": control.args, "exit": "process", "init": control.init});
+                maker.text(Component::ControlConfig, None, &text)
+            }
+            None => maker.absent(Component::ControlConfig, None),
+        },
+    ];
+    for domain in by_domid(config) {
+        let name = Some(domain.name.as_str());
+        let files = artefacts
+            .domains
+            .iter()
+            .find(|files| files.name == domain.name);
+        let ramdisk = files.and_then(|files| files.ramdisk.as_ref());
+        events.push(maker.file(
+            Component::Kernel,
+            name,
+            true,
+            files.map(|files| &files.kernel),
+        )?);
+        events.push(maker.file(Component::Ramdisk, name, domain.ramdisk.is_some(), ramdisk)?);
+        events.push(maker.raw_text(Component::Cmdline, name, domain.cmdline.clone()));
+        events.push(maker.text(Component::DomainConfig, name, &domain_config(domain)));
+    }
+    if let Some(stray) = artefacts
+        .domains
+        .iter()
+        .find(|files| config.domain(files.name.as_str()).is_none())
+    {
+        return Err(Error::UnknownDomain(stray.name.clone()));
+    }
+    Ok(events)
+}
+
+/// The event of the launch script's verdict.
+///
+/// # Errors
+/// When it allows a domain that the configuration does not have.
+pub fn verdict_event(
+    config: &Config,
+    verdict: &VerdictRecord,
+    banks: &[Bank],
+) -> Result<Event, Error> {
+    known(config, &verdict.allowed)?;
+    let domains: Vec<Value> = by_domid(config)
+        .into_iter()
+        .map(|domain| {
+            let word = if verdict.allowed.contains(&domain.name) {
+                "allow"
+            } else {
+                "deny"
+            };
+            json!({"domid": domain.domid, "name": domain.name, "verdict": word})
+        })
+        .collect();
+    let maker = Maker {
+        pcr: config.pcr,
+        banks,
+    };
+    Ok(maker.text(Component::Verdict, None, &json!({"domains": domains})))
+}
+
+/// The last event of a launch. `left_out` are the domains that were allowed
+/// but are not there, because they failed under `on_failure = "skip"` or need
+/// one that did.
+///
+/// # Errors
+/// When a domain that was left out is not in the configuration.
+pub fn final_event(
+    config: &Config,
+    outcome: Outcome,
+    left_out: &[DomainName],
+    banks: &[Bank],
+) -> Result<Event, Error> {
+    known(config, left_out)?;
+    let left_out: Vec<&DomainName> = by_domid(config)
+        .into_iter()
+        .map(|domain| &domain.name)
+        .filter(|name| left_out.contains(name))
+        .collect();
+    let maker = Maker {
+        pcr: config.pcr,
+        banks,
+    };
+    Ok(maker.text(
+        Component::Final,
+        None,
+        &json!({"left_out": left_out, "outcome": outcome.as_str()}),
+    ))
+}
+
+/// The final event of a launch that failed before there was a usable
+/// configuration to say more about.
+#[must_use]
+pub fn failed_event(pcr: PcrIndex, banks: &[Bank]) -> Event {
+    Maker { pcr, banks }.text(
+        Component::Final,
+        None,
+        &json!({"left_out": [], "outcome": Outcome::Failed.as_str()}),
+    )
+}
+
+/// What a launch begins with.
+pub(super) fn start_text() -> String {
+    canonical::to_string(&json!({"format": FORMAT_VERSION, "log": "domb launch"}))
+}
+
+/// A domain's normalised configuration: what Xen and libxl are asked for, with
+/// defaults filled in, whatever the file's layout and comments. Its files and
+/// its command line are events of their own.
+#[must_use]
+pub fn domain_config(domain: &DomainConfig) -> Value {
+    let mut after: Vec<&DomainName> = domain.after.iter().collect();
+    after.sort_unstable();
+    json!({
+        "after": after,
+        "delegated": [],
+        "devices": [],
+        "domid": domain.domid,
+        "libxl": domain.libxl,
+        "maxmem_mib": domain.maxmem,
+        "memory_mib": domain.memory,
+        "name": domain.name,
+        "on_failure": match domain.on_failure {
+            OnFailure::Stop => "stop",
+            OnFailure::Skip => "skip",
+        },
+        "roles": [],
+        "seclabel": domain.seclabel,
+        "type": domain.kind,
+        "uuid": domain.uuid,
+        "vcpus": domain.vcpus,
+    })
+}
+
+fn by_domid(config: &Config) -> Vec<&DomainConfig> {
+    let mut domains: Vec<&DomainConfig> = config.domains.iter().collect();
+    domains.sort_unstable_by_key(|domain| domain.domid);
+    domains
+}
+
+fn known(config: &Config, names: &[DomainName]) -> Result<(), Error> {
+    match names
+        .iter()
+        .find(|name| config.domain(name.as_str()).is_none())
+    {
+        Some(stray) => Err(Error::UnknownDomain(stray.clone())),
+        None => Ok(()),
+    }
+}
+
+/// Makes events of one launch.
+struct Maker<'a> {
+    pcr: PcrIndex,
+    banks: &'a [Bank],
+}
+
+impl Maker<'_> {
+    fn event(&self, entry: Entry, digests: Digests) -> Event {
+        Event {
+            pcr: self.pcr,
+            entry,
+            digests,
+        }
+    }
+
+    fn text(&self, component: Component, domain: Option<&str>, value: &Value) -> Event {
+        self.raw_text(component, domain, canonical::to_string(value))
+    }
+
+    fn raw_text(&self, component: Component, domain: Option<&str>, text: String) -> Event {
+        let digests = Digests::of(self.banks, text.as_bytes());
+        self.event(
+            Entry {
+                text: Some(text),
+                ..Entry::bare(component, domain)
+            },
+            digests,
+        )
+    }
+
+    fn configuration(&self, bytes: &[u8]) -> Event {
+        let entry = Entry {
+            bytes: Some(bytes.len() as u64),
+            ..Entry::bare(Component::Configuration, None)
+        };
+        self.event(entry, Digests::of(self.banks, bytes))
+    }
+
+    fn absent(&self, component: Component, domain: Option<&str>) -> Event {
+        let entry = Entry {
+            absent: true,
+            ..Entry::bare(component, domain)
+        };
+        self.event(entry, Digests::zero(self.banks))
+    }
+
+    fn file(
+        &self,
+        component: Component,
+        domain: Option<&str>,
+        configured: bool,
+        artefact: Option<&Artefact>,
+    ) -> Result<Event, Error> {
+        let artefact = match (configured, artefact) {
+            (true, Some(artefact)) => artefact,
+            (false, None) => return Ok(self.absent(component, domain)),
+            _ => {
+                let domain = domain.map(str::to_owned);
+                return Err(Error::Disagreement {
+                    component: component.name(),
+                    domain,
+                });
+            }
+        };
+        let digests = artefact
+            .digests
+            .select(self.banks)
+            .ok_or_else(|| Error::MissingBank {
+                path: artefact.path.clone(),
+                banks: self.banks.to_vec(),
+            })?;
+        let entry = Entry {
+            path: Some(artefact.path.clone()),
+            bytes: Some(artefact.bytes),
+            original: artefact.original.clone(),
+            ..Entry::bare(component, domain)
+        };
+        Ok(self.event(entry, digests))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::*;
+    use super::*;
+
+    const BANKS: [Bank; 1] = [Bank::Sha256];
+
+    fn names(events: &[Event]) -> Vec<String> {
+        events
+            .iter()
+            .map(|event| {
+                format!(
+                    "{:?} {}",
+                    event.component(),
+                    event.entry.domain.as_deref().unwrap_or("-")
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn domains_are_measured_by_domid_whatever_the_file_says() {
+        let (config, artefacts) = full();
+        let events = launch_events(&config, &artefacts, &BANKS).unwrap();
+        assert_eq!(
+            names(&events),
+            [
+                "Start -",
+                "Configuration -",
+                "LaunchScript -",
+                "FlaskPolicy -",
+                "ControlRamdisk -",
+                "ControlConfig -",
+                "Kernel net",
+                "Ramdisk net",
+                "Cmdline net",
+                "DomainConfig net",
+                "Kernel store",
+                "Ramdisk store",
+                "Cmdline store",
+                "DomainConfig store",
+                "Kernel web",
+                "Ramdisk web",
+                "Cmdline web",
+                "DomainConfig web",
+            ]
+        );
+        let (mut reordered, mut shuffled) = (config, artefacts);
+        reordered.domains.reverse();
+        shuffled.domains.swap(0, 1);
+        assert_eq!(
+            launch_events(&reordered, &shuffled, &BANKS).unwrap(),
+            events
+        );
+    }
+
+    #[test]
+    fn absent_parts_are_events_with_digests_of_zeros() {
+        let config = config(vec![domain("net", 7)]);
+        let events = launch_events(&config, &artefacts(&config), &BANKS).unwrap();
+        let absent: Vec<Component> = events
+            .iter()
+            .filter(|event| event.entry.absent)
+            .map(Event::component)
+            .collect();
+        assert_eq!(
+            absent,
+            [
+                Component::LaunchScript,
+                Component::FlaskPolicy,
+                Component::ControlRamdisk,
+                Component::ControlConfig,
+                Component::Ramdisk
+            ]
+        );
+        for event in events {
+            assert_eq!(
+                event.digests == Digests::zero(&BANKS),
+                event.entry.absent,
+                "{event:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_is_measured_by_its_bytes_and_named_as_written() {
+        let (config, artefacts) = full();
+        let events = launch_events(&config, &artefacts, &BANKS).unwrap();
+        let ramdisk = &events[7];
+        assert_eq!(ramdisk.digests, Digests::of(&BANKS, b"net:net.cpio"));
+        assert_eq!(ramdisk.entry.path.as_deref(), Some("net.cpio"));
+        assert_eq!(ramdisk.entry.bytes, Some(12));
+        assert_eq!(events[1].digests, Digests::of(&BANKS, &config.bytes));
+    }
+
+    #[test]
+    fn the_texts_are_these_bytes() {
+        let (config, artefacts) = full();
+        let events = launch_events(&config, &artefacts, &BANKS).unwrap();
+        let text = |index: usize| events[index].entry.text.as_deref().unwrap();
+        assert_eq!(text(0), r#"{"format":1,"log":"domb launch"}"#);
+        assert_eq!(
+            text(5),
+            r#"{"args":["--quiet"],"exit":"process","init":"/init"}"#
+        );
+        assert_eq!(text(8), "console=hvc0");
+        assert_eq!(
+            text(9),
+            concat!(
+                r#"{"after":["store","web"],"delegated":[],"devices":[],"domid":7,"#,
+                r#""libxl":{"c_info":{"run_hotplug_scripts":false}},"maxmem_mib":128,"memory_mib":96,"name":"net","#,
+                r#""on_failure":"stop","roles":[],"seclabel":"system_u:system_r:domU_t","type":"pv","#,
+                r#""uuid":"11111111-1111-1111-1111-111111111111","vcpus":1}"#
+            )
+        );
+    }
+
+    #[test]
+    fn the_verdict_names_every_domain_and_no_reason() {
+        let (config, _) = full();
+        let verdict = VerdictRecord {
+            allowed: vec![name("web"), name("net")],
+        };
+        let event = verdict_event(&config, &verdict, &BANKS).unwrap();
+        assert_eq!(
+            event.entry.text.unwrap(),
+            concat!(
+                r#"{"domains":[{"domid":7,"name":"net","verdict":"allow"},"#,
+                r#"{"domid":9,"name":"store","verdict":"deny"},{"domid":42,"name":"web","verdict":"allow"}]}"#
+            )
+        );
+        let stray = VerdictRecord {
+            allowed: vec![name("nobody")],
+        };
+        assert_eq!(
+            verdict_event(&config, &stray, &BANKS),
+            Err(Error::UnknownDomain(name("nobody")))
+        );
+    }
+
+    #[test]
+    fn the_final_event_says_how_it_ended_and_who_was_left_out() {
+        let (config, _) = full();
+        let text = |outcome, left_out: &[DomainName]| {
+            final_event(&config, outcome, left_out, &BANKS)
+                .unwrap()
+                .entry
+                .text
+                .unwrap()
+        };
+        assert_eq!(
+            text(Outcome::Refused, &[]),
+            r#"{"left_out":[],"outcome":"refused"}"#
+        );
+        assert_eq!(
+            text(Outcome::Launched, &[name("web"), name("store")]),
+            r#"{"left_out":["store","web"],"outcome":"launched"}"#
+        );
+        assert_eq!(
+            failed_event(config.pcr, &BANKS),
+            final_event(&config, Outcome::Failed, &[], &BANKS).unwrap()
+        );
+    }
+
+    #[test]
+    fn files_that_do_not_fit_the_configuration_are_refused() {
+        let (config, artefacts) = full();
+        let refused = |change: &dyn Fn(&mut Artefacts)| {
+            let mut changed = artefacts.clone();
+            change(&mut changed);
+            launch_events(&config, &changed, &BANKS)
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(refused(&|a| a.script = None).contains("launch script"));
+        assert!(refused(&|a| a.control_ramdisk = None).contains("control ramdisk"));
+        assert!(refused(&|a| a.domains[1].ramdisk = None).contains("ramdisk of domain net"));
+        assert!(
+            refused(&|a| a.domains[0].ramdisk = a.script.clone())
+                .contains("ramdisk of domain store")
+        );
+        assert!(refused(&|a| a.domains.truncate(2)).contains("kernel of domain web"));
+        assert!(refused(&|a| a.domains[0].name = name("other")).contains("store"));
+        assert!(
+            refused(&|a| {
+                a.domains.push(DomainArtefacts {
+                    name: name("stray"),
+                    ..a.domains[0].clone()
+                });
+            })
+            .contains("stray")
+        );
+    }
+
+    #[test]
+    fn a_file_that_was_not_hashed_for_a_bank_is_refused() {
+        let (config, mut artefacts) = full();
+        artefacts.domains[0].kernel.digests = Digests::of(&[Bank::Sha1], b"kernel");
+        assert_eq!(
+            launch_events(&config, &artefacts, &BANKS),
+            Err(Error::MissingBank {
+                path: "vmlinuz".to_owned(),
+                banks: BANKS.to_vec()
+            })
+        );
+    }
+}
