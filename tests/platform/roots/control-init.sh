@@ -43,13 +43,7 @@ done
 for process in /proc/[0-9]*; do
     exe=$(readlink "$process/exe") && echo "control: process ${process##*/} $exe"
 done
-[ -e /run/domb/report.json ] && {
-    echo "control: report begins"
-    cat /run/domb/report.json
-    echo
-    echo "control: report ends"
-}
-xl list | while read -r line; do echo "control: xl list: $line"; done
+tell /run/domb/report.json
 for domid in $(domids); do follow_console "$domid"; done
 
 for dir in /steps/*; do
@@ -61,6 +55,8 @@ for dir in /steps/*; do
         while read -r line; do echo "step $step: $line"; done
     echo "STEP $step exit=$(cat /tmp/exit) $(uptime_seconds)"
 done
+for domid in $(domids); do await_heartbeats "$domid" 1 60; done
+xl list | sed 's/^/control: finally: /'
 echo "control: done $(uptime_seconds)"
 sync
 poweroff -f

@@ -15,7 +15,8 @@ mount_missing() {
 # The running domains' ids, domain 0 left out.
 domids() { xenstore-list /local/domain | grep -v '^0$' | sort -n; }
 
-# Shows a domain's console on the serial port, and keeps it for the steps.
+# Shows a domain's console on the serial port, and keeps it for the steps. It
+# holds on to nothing of the step that started it.
 follow_console() {
     [ -e "/tmp/console-$1.log" ] && return 0
     tty=$(xenstore-read "/local/domain/$1/console/tty") || return 1
@@ -24,7 +25,7 @@ follow_console() {
         line=${line%$'\r'}
         echo "$line" >>"/tmp/console-$1.log"
         echo "console $1: $line"
-    done <"$tty" &
+    done <"$tty" >/dev/console 2>&1 &
 }
 
 # Waits until domain $1 has printed $2 more heartbeats, at most $3 seconds.
@@ -41,3 +42,25 @@ await_heartbeats() {
 
 # Seconds since this kernel started.
 uptime_seconds() { read -r up _ </proc/uptime && echo "$up"; }
+
+# Says what domb's report says and which domains there are, for the harness.
+tell() {
+    [ -e "$1" ] && sed 's/^/report: /' "$1"
+    xl list | sed 's/^/xl list: /'
+}
+
+# Launches ./launch.toml from domain 0, says what came of it; the status is domb's.
+launch() {
+    rm -f report.json
+    domb launch --report report.json --event-log eventlog "$@" launch.toml
+    status=$?
+    tell report.json
+    return $status
+}
+
+# Destroys these domains and forgets their consoles.
+destroy() {
+    for domid in "$@"; do
+        xl destroy "$domid" && rm -f "/tmp/console-$domid.log"
+    done
+}

@@ -5,11 +5,13 @@
 
 use std::env;
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use flate2::Compression;
 use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
 
 use crate::error::{Error, Result};
 
@@ -89,6 +91,58 @@ pub fn work() -> PathBuf {
     target
         .unwrap_or_else(|| repository().join("target"))
         .join("platform")
+}
+
+/// The ELF kernel inside a bzImage, taken out with `xz`: an answer of its own
+/// to compare domb's with. Debian's kernels are compressed with xz.
+pub fn vmlinux(bzimage: &Path, work: &Path) -> Result<PathBuf> {
+    let bytes = fs::read(bzimage).map_err(Error::file("read", bzimage))?;
+    let fault = |reason: &str| Error::Archive {
+        doing: "find the kernel".to_owned(),
+        path: bzimage.to_owned(),
+        reason: reason.to_owned(),
+    };
+    let word = |at: usize| -> Option<usize> {
+        let word = bytes.get(at..at + 4)?.try_into().ok()?;
+        usize::try_from(u32::from_le_bytes(word)).ok()
+    };
+    // Linux Documentation/arch/x86/boot.rst: setup_sects, payload_offset, payload_length.
+    let sectors = usize::from(*bytes.get(0x1f1).ok_or_else(|| fault("too short"))?);
+    let start = word(0x248).map(|offset| (sectors + 1) * 512 + offset);
+    let payload = start
+        .zip(word(0x24c))
+        .and_then(|(start, length)| bytes.get(start..start + length));
+    let payload = payload.ok_or_else(|| fault("no payload"))?;
+    // The last four bytes are the unpacked length, not xz.
+    let packed = work.join("vmlinux.xz");
+    fs::write(&packed, &payload[..payload.len().saturating_sub(4)])
+        .map_err(Error::file("write", &packed))?;
+    run(Command::new("xz")
+        .args(["--decompress", "--force", "--keep"])
+        .arg(&packed))?;
+    Ok(work.join("vmlinux"))
+}
+
+/// SHA-256 of a file in lower-case hexadecimal, by coreutils.
+pub fn sha256(file: &Path) -> Result<String> {
+    let said = run(Command::new("sha256sum").arg("--").arg(file))?;
+    Ok(said
+        .split_whitespace()
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches('\\')
+        .to_owned())
+}
+
+/// Compresses `from` into `to`.
+pub fn gzip(from: &Path, to: &Path) -> Result<()> {
+    let bytes = fs::read(from).map_err(Error::file("read", from))?;
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder
+        .write_all(&bytes)
+        .map_err(Error::file("compress", from))?;
+    let packed = encoder.finish().map_err(Error::file("compress", from))?;
+    fs::write(to, packed).map_err(Error::file("write", to))
 }
 
 /// Runs a program to its end and returns what it printed on stdout; a failure

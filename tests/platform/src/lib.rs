@@ -6,17 +6,25 @@
 //! code, so that a fault in domb cannot hide itself.
 
 pub mod archive;
+pub mod bench;
+pub mod boot;
+pub mod cases;
+pub mod demo;
 pub mod error;
 pub mod host;
 pub mod machine;
+pub mod outcome;
 pub mod root;
 pub mod serial;
 pub mod swtpm;
 
 pub use archive::{Archive, patch};
+pub use bench::Bench;
+pub use boot::{Boot, Case, End};
 pub use error::{Error, Result};
 pub use host::Parts;
 pub use machine::{Machine, MachineSpec};
+pub use outcome::{Listed, Outcome, StepOutcome};
 pub use root::Step;
 pub use serial::{Line, Serial};
 pub use swtpm::Swtpm;

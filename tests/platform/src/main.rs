@@ -1,49 +1,84 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! `platform run [filter]` and `platform demo`.
+//! `platform run [filter]` boots and judges; `platform list` names the cases;
+//! `platform demo` shows the example to a person.
 
+use std::env;
+use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::Instant;
 
-use platform::{MachineSpec, Parts, Result, Step, host, root};
+use platform::{Bench, Boot, Result, boot, cases, demo, host};
 
 fn main() -> ExitCode {
-    match plain() {
-        Ok(()) => ExitCode::SUCCESS,
+    let words: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let result = match words.as_slice() {
+        ["run"] => run(""),
+        ["run", filter] => run(filter),
+        ["list"] => Ok(list()),
+        ["demo"] => demonstrate(),
+        _ => {
+            eprintln!("usage: platform run [FILTER] | list | demo");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("{}", error.chain());
+            eprintln!("platform: {}", error.chain());
             ExitCode::FAILURE
         }
     }
 }
 
-fn plain() -> Result<()> {
-    let work = host::work();
-    let parts = Parts::find(&work)?;
-    let steps = [Step::new(
-        "nothing",
-        "ls -la /; free; xl info; dmesg | grep -i tpm",
-    )];
-    let mut archive = root::control_root(&steps)?;
-    root::add_daemons(&mut archive, &parts)?;
-    let ramdisk = work.join("plain.cpio");
-    archive.write(&ramdisk)?;
-    let spec = MachineSpec {
-        name: "plain".into(),
-        memory_mib: 4096,
-        dom0_memory_mib: 1024,
-        xen: parts.xen.clone(),
-        xen_cmdline: vec![],
-        kernel: parts.kernel.clone(),
-        kernel_cmdline: vec![],
-        modules: vec![ramdisk],
-        tpm: true,
-    };
-    let mut machine = spec.start(&work)?;
-    machine.serial.echo();
-    machine
-        .serial
-        .wait_for("control: done", Duration::from_secs(180))?;
-    let status = machine.wait_exit(Duration::from_secs(200))?;
-    eprintln!("{status}");
-    Ok(())
+/// Boots every case whose `boot/case` contains the filter.
+fn run(filter: &str) -> Result<bool> {
+    let began = Instant::now();
+    let boots = selected(filter);
+    if boots.is_empty() {
+        eprintln!("platform: no case matches {filter:?}");
+        return Ok(false);
+    }
+    let bench = Bench::prepare(&host::work())?;
+    let verdicts = boot::run_all(&bench, &boots);
+    let failed = verdicts
+        .iter()
+        .filter(|verdict| verdict.failure.is_some())
+        .count();
+    for verdict in verdicts.iter().filter(|verdict| verdict.failure.is_some()) {
+        println!("failed: {}", verdict.name);
+    }
+    println!("platform: {:.1} s", began.elapsed().as_secs_f32());
+    println!("{} passed, {failed} failed", verdicts.len() - failed);
+    Ok(failed == 0)
+}
+
+fn list() -> bool {
+    for boot in cases::all() {
+        for case in boot.cases {
+            println!("{}/{}", boot.name, case.name);
+        }
+    }
+    true
+}
+
+fn demonstrate() -> Result<bool> {
+    let work: &Path = &host::work();
+    eprintln!(
+        "preparing the image and the domains' ramdisks in {}",
+        work.display()
+    );
+    demo::run(&Bench::prepare(work)?).map(|()| true)
+}
+
+fn selected(filter: &str) -> Vec<Boot> {
+    let mut boots = cases::all();
+    for boot in &mut boots {
+        let name = boot.name;
+        boot.cases
+            .retain(|case| format!("{name}/{}", case.name).contains(filter));
+    }
+    boots.retain(|boot| !boot.cases.is_empty());
+    boots
 }

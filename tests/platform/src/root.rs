@@ -63,6 +63,9 @@ pub fn control_root(steps: &[Step]) -> Result<Archive> {
     for program in CONTROL_PROGRAMS {
         archive.program(program)?;
     }
+    // xl ends its reader thread with pthread_cancel, for which glibc opens this by name.
+    archive.copy(Path::new(LIBGCC), LIBGCC, 0o644)?;
+    archive.file("etc/xen/xl.conf", 0o644, "# xl's defaults\n");
     for (number, step) in steps.iter().enumerate() {
         let dir = format!("steps/{number:03}-{}", step.name);
         archive.file(&format!("{dir}/run"), 0o755, step.script.as_str());
@@ -90,6 +93,7 @@ pub fn add_daemons(archive: &mut Archive, parts: &Parts) -> Result<()> {
 }
 
 const BUSYBOX: &str = "/bin/busybox";
+const LIBGCC: &str = "/lib/x86_64-linux-gnu/libgcc_s.so.1";
 const GUEST_INIT: &str = include_str!("../roots/guest-init.sh");
 const CONTROL_INIT: &str = include_str!("../roots/control-init.sh");
 const CONTROL_LIBRARY: &str = include_str!("../roots/control.sh");

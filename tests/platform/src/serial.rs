@@ -31,7 +31,7 @@ pub struct Serial {
     incoming: Receiver<Line>,
     lines: Vec<Line>,
     next: usize,
-    echo: bool,
+    echo: Option<fn(&str) -> bool>,
 }
 
 impl Serial {
@@ -67,13 +67,14 @@ impl Serial {
             incoming,
             lines: Vec::new(),
             next: 0,
-            echo: false,
+            echo: None,
         })
     }
 
-    /// From now on shows each line to the person watching, on stderr.
-    pub fn echo(&mut self) {
-        self.echo = true;
+    /// From now on shows the lines that `wanted` picks to the person watching,
+    /// on stderr.
+    pub fn echo(&mut self, wanted: fn(&str) -> bool) {
+        self.echo = Some(wanted);
     }
 
     /// The first line not yet passed by that contains `text`; those before it
@@ -155,7 +156,7 @@ impl Serial {
     }
 
     fn keep(&mut self, line: Line) {
-        if self.echo {
+        if self.echo.is_some_and(|wanted| wanted(&line.text)) {
             eprintln!("  {:7.1} s  {}", line.at.as_secs_f32(), line.text);
         }
         self.lines.push(line);

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Launches from domain 0 that cannot succeed: each names its domain and its
+//! step, ends with the documented code and leaves nothing behind.
+
+use std::fs;
+
+use super::{domain, domain_from, ended_with, ensure, failed_in, launch_step, standing, state};
+use crate::bench::Bench;
+use crate::boot::Case;
+use crate::error::{Error, Result};
+use crate::host;
+use crate::outcome::Outcome;
+use crate::root::Step;
+
+/// All of them.
+#[must_use]
+pub fn cases() -> Vec<Case> {
+    vec![
+        Case::of_step(
+            "a-kernel-that-is-none-is-refused-by-name",
+            no_kernel,
+            |_, o| load_fault(o, "no-kernel", "odd", "text.elf"),
+        ),
+        Case::of_step(
+            "a-truncated-ramdisk-is-refused-by-name",
+            truncated,
+            |_, o| load_fault(o, "truncated", "odd", "short.cpio.gz"),
+        ),
+        Case::of_step("a-domid-in-use-destroys-what-was-built", domid_taken, taken),
+        Case::of_step("a-failed-domain-can-be-skipped", skip, skipped),
+        Case::of_step("too-little-memory-destroys-what-was-built", greedy, starved),
+    ]
+}
+
+fn no_kernel(_: &Bench) -> Result<Step> {
+    let domains = [
+        domain("even", 121, ""),
+        domain_from("odd", 122, "text.elf", "/share/heartbeat.cpio", ""),
+    ];
+    Ok(launch_step("no-kernel", &domains, None).with("text.elf", "#!/bin/sh\nexit 0\n"))
+}
+
+fn truncated(bench: &Bench) -> Result<Step> {
+    let packed = bench.work.join("heartbeat.cpio.gz");
+    host::gzip(&bench.ramdisk, &packed)?;
+    let mut bytes = fs::read(&packed).map_err(Error::file("read", &packed))?;
+    bytes.truncate(bytes.len() / 2);
+    let domains = [
+        domain("even", 124, ""),
+        domain_from("odd", 125, "/share/vmlinux", "short.cpio.gz", ""),
+    ];
+    Ok(launch_step("truncated", &domains, None).with("short.cpio.gz", bytes))
+}
+
+/// The file is refused before anything is built.
+fn load_fault(outcome: &Outcome, name: &str, domain: &str, file: &str) -> Result<()> {
+    let step = outcome.step(name)?;
+    ended_with(step, 4)?;
+    step.find(&[domain, file])?;
+    standing(outcome, step, &[])
+}
+
+fn domid_taken(_: &Bench) -> Result<Step> {
+    Ok(launch_step(
+        "taken",
+        &[domain("first", 127, ""), domain("second", 7, "")],
+        None,
+    ))
+}
+
+fn taken(_: &Bench, outcome: &Outcome) -> Result<()> {
+    let step = outcome.step("taken")?;
+    let report = ended_with(step, 8)?;
+    failed_in(&report, "build", "second")?;
+    let first = state(&report, "first");
+    ensure(first == "destroyed", || {
+        format!("first is {first} in the report")
+    })?;
+    standing(outcome, step, &[])
+}
+
+fn skip(_: &Bench) -> Result<Step> {
+    let domains = [
+        domain("first", 131, ""),
+        domain("second", 9, "on_failure = \"skip\""),
+        domain("third", 132, "after = [\"second\"]\non_failure = \"skip\""),
+    ];
+    Ok(launch_step("skip", &domains, None))
+}
+
+fn skipped(_: &Bench, outcome: &Outcome) -> Result<()> {
+    let step = outcome.step("skip")?;
+    let report = ended_with(step, 0)?;
+    let states = ["first", "second", "third"].map(|name| state(&report, name));
+    ensure(states == ["running", "skipped", "skipped"], || {
+        format!("states are {states:?}")
+    })?;
+    standing(outcome, step, &[("first", 131)])
+}
+
+fn greedy(_: &Bench) -> Result<Step> {
+    let domains = [
+        domain("modest", 134, ""),
+        domain("greedy", 135, "memory = \"64G\""),
+    ];
+    Ok(launch_step("greedy", &domains, None))
+}
+
+fn starved(_: &Bench, outcome: &Outcome) -> Result<()> {
+    let step = outcome.step("greedy")?;
+    let report = ended_with(step, 8)?;
+    failed_in(&report, "build", "greedy")?;
+    step.find(&["greedy", "memory"])?;
+    standing(outcome, step, &[])
+}
