@@ -10,10 +10,12 @@
 //! (`measure` computed them from the sealed copies).
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, DomainConfig};
+use crate::measure::{Artefact, Artefacts, Bank};
 
 /// Everything a launch script may look at. The same facts and the same script
 /// give the same verdict.
@@ -192,27 +194,27 @@ pub enum FactsError {
 }
 
 impl Facts {
-    /// The facts of `config`, with `file` giving what is known of each path
-    /// as the configuration writes it.
+    /// The facts of `config`, with the digests of its `artefacts`.
     ///
     /// # Errors
-    /// A path that `file` knows nothing of.
+    /// A file of the configuration is not among the artefacts.
     pub fn gather(
         config: &Config,
-        file: impl Fn(&std::path::Path) -> Option<FileFacts>,
+        artefacts: &Artefacts,
         platform: PlatformFacts,
         tpm: Option<TpmFacts>,
     ) -> Result<Facts, FactsError> {
         let domains = config
             .domains
             .iter()
-            .map(|domain| DomainFacts::of(domain, &file))
+            .map(|domain| DomainFacts::of(domain, artefacts))
             .collect::<Result<_, _>>()?;
+        let data = config.data.as_object().cloned().unwrap_or_default();
         Ok(Facts {
             domains,
             platform,
             tpm,
-            data: serde_json::Map::new(),
+            data,
         })
     }
 
@@ -224,16 +226,25 @@ impl Facts {
 }
 
 impl DomainFacts {
-    fn of(
-        domain: &DomainConfig,
-        file: impl Fn(&std::path::Path) -> Option<FileFacts>,
-    ) -> Result<DomainFacts, FactsError> {
-        let known = |path: &std::path::Path| {
-            file(path).ok_or_else(|| FactsError::NoDigest {
-                domain: domain.name.as_str().to_owned(),
-                path: path.display().to_string(),
-            })
+    fn of(domain: &DomainConfig, artefacts: &Artefacts) -> Result<DomainFacts, FactsError> {
+        let files = artefacts
+            .domains
+            .iter()
+            .find(|files| files.name == domain.name);
+        let known = |path: &Path, artefact: Option<&Artefact>| {
+            artefact
+                .and_then(FileFacts::of)
+                .ok_or_else(|| FactsError::NoDigest {
+                    domain: domain.name.as_str().to_owned(),
+                    path: path.display().to_string(),
+                })
         };
+        let kernel = known(&domain.kernel, files.map(|files| &files.kernel))?;
+        let ramdisk = domain
+            .ramdisk
+            .as_deref()
+            .map(|path| known(path, files.and_then(|files| files.ramdisk.as_ref())))
+            .transpose()?;
         Ok(DomainFacts {
             name: domain.name.as_str().to_owned(),
             domid: domain.domid.value(),
@@ -249,8 +260,22 @@ impl DomainFacts {
                 .iter()
                 .map(|name| name.as_str().to_owned())
                 .collect(),
-            kernel: known(&domain.kernel)?,
-            ramdisk: domain.ramdisk.as_deref().map(known).transpose()?,
+            kernel,
+            ramdisk,
+        })
+    }
+}
+
+impl FileFacts {
+    /// None when the file was not hashed with SHA-256.
+    fn of(artefact: &Artefact) -> Option<FileFacts> {
+        let sha256 = artefact.digests.bank(Bank::Sha256)?.to_string();
+        let original = artefact.original.as_ref();
+        Some(FileFacts {
+            path: artefact.path.clone(),
+            bytes: artefact.bytes,
+            original_sha256: original.map_or_else(|| sha256.clone(), |file| file.sha256.clone()),
+            sha256,
         })
     }
 }
