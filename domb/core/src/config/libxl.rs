@@ -133,9 +133,13 @@ fn known(at: &Field<()>, name: &str, fields: &str, faults: &mut Faults<'_>) {
             format!("libxl 4.17 has no field `{}` here", quote(name)),
         )
         .because("libxl skips fields it does not know without a word");
-    faults.add(match nearest(name, &fields) {
-        Some(near) => fault.hint(format!("did you mean `{near}`?")),
-        None => fault.hint("see libxl_types.idl of the Xen you run"),
+    let near = nearest(name, &fields);
+    let is_near = |path: &str| near.is_some() && path.split('.').nth(1) == near;
+    let ours = OWNED.iter().find(|(path, _)| is_near(path));
+    faults.add(match (near, ours) {
+        (_, Some((_, ours))) => fault.hint(format!("did you mean the key `{ours}` of [[domain]]?")),
+        (Some(near), None) => fault.hint(format!("did you mean `{near}`?")),
+        (None, None) => fault.hint("see libxl_types.idl of the Xen you run"),
     });
 }
 

@@ -64,6 +64,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// The largest file that is read as a configuration.
+    pub const MAX_BYTES: usize = 1 << 20;
+    /// The most domains one launch may have.
+    pub const MAX_DOMAINS: usize = 256;
+
     /// Reads a configuration from the bytes of the file that `file` names
     /// (the name is used in messages only).
     ///

@@ -11,13 +11,11 @@ use toml::de::DeTable;
 use super::faults::{Faults, Field, quote};
 use super::keys::Section;
 use super::table::{Purpose, Table};
-use super::{AfterFailure, DomainType, OnFailure, TpmMode};
+use super::{AfterFailure, Config, DomainType, OnFailure, TpmMode};
 use crate::diagnostic::Diagnostic;
 
-/// The largest file that is read at all.
-const MAX_BYTES: usize = 1 << 20;
-/// The most domains one launch may have.
-const MAX_DOMAINS: usize = 256;
+const MAX_BYTES: usize = Config::MAX_BYTES;
+const MAX_DOMAINS: usize = Config::MAX_DOMAINS;
 
 /// The file, key by key.
 pub(super) struct RawConfig<'t> {
@@ -194,7 +192,7 @@ fn read_domain<'t>(table: Table<'t>, faults: &mut Faults<'_>) -> RawDomain<'t> {
     RawDomain {
         name,
         domid: table.integer("domid", faults),
-        kind: table.word("type", TYPE, faults),
+        kind: read_type(&table, faults),
         kernel: table.text("kernel", faults),
         ramdisk: table.text("ramdisk", faults),
         cmdline: table.text("cmdline", faults),
@@ -208,6 +206,20 @@ fn read_domain<'t>(table: Table<'t>, faults: &mut Faults<'_>) -> RawDomain<'t> {
         libxl: table.json("libxl", Purpose::Libxl, faults),
         table,
     }
+}
+
+/// `type`; HVM has a reason of its own.
+fn read_type(table: &Table<'_>, faults: &mut Faults<'_>) -> Option<Field<DomainType>> {
+    if table.is_text("type", "hvm") {
+        let text = table.text("type", faults)?;
+        let fault = faults
+            .at(&text, "`type` \"hvm\" is not built by domb")
+            .because("an HVM domain needs a device model running beside it after domb has gone")
+            .hint("use \"pvh\" (no device model) or \"pv\"");
+        faults.add(fault);
+        return None;
+    }
+    table.word("type", TYPE, faults)
 }
 
 /// The keys every domain must have, each with an example.

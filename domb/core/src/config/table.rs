@@ -69,6 +69,12 @@ impl<'t> Table<'t> {
         self.find(key).is_some()
     }
 
+    /// Whether the text at `key` is `word`.
+    pub(super) fn is_text(&self, key: &str, word: &str) -> bool {
+        self.find(key)
+            .is_some_and(|field| field.value.as_str() == Some(word))
+    }
+
     /// Whether the key is missing or an empty list.
     pub(super) fn is_vacant(&self, key: &str) -> bool {
         self.find(key)
