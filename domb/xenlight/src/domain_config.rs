@@ -9,11 +9,11 @@ use std::ptr;
 use crate::context::Context;
 use crate::error::{Error, Result, check};
 use crate::ffi;
+use crate::lost::lost;
 
 /// A `libxl_domain_config` that libxl's parser accepted.
 ///
-/// libxl's parser skips keys it does not know; that is for the caller to
-/// prevent.
+/// Holding one also proves that libxl's parser dropped nothing of the text.
 pub struct DomainConfig {
     raw: Box<libxl_sys::libxl_domain_config>,
 }
@@ -22,10 +22,10 @@ impl DomainConfig {
     /// Reads libxl's JSON (`libxl_domain_config_from_json`).
     ///
     /// # Errors
-    /// The text is not JSON, or a known key has a value of the wrong kind; the
-    /// error has libxl's words for it.
-    pub fn from_json(context: &Context, json: &str) -> Result<DomainConfig> {
-        let json = ffi::c_string(json, || "the domain configuration".to_owned())?;
+    /// The text is not JSON, libxl refuses a value (the error has libxl's words
+    /// for it), or libxl would ignore a part of the text.
+    pub fn from_json(context: &Context, text: &str) -> Result<DomainConfig> {
+        let json = ffi::c_string(text, || "the domain configuration".to_owned())?;
         let mark = context.logger().mark();
         let mut config = Self::empty();
         // SAFETY: the context is alive, as the reference proves; the structure
@@ -39,7 +39,26 @@ impl DomainConfig {
             || "read the domain configuration".to_owned(),
             || context.logger().errors_since(mark),
         )?;
+        config.refuse_if_lossy(text, &config.to_json(context)?)?;
         Ok(config)
+    }
+
+    /// libxl skips in silence what it does not know or cannot use.
+    fn refuse_if_lossy(&self, given: &str, kept: &str) -> Result<()> {
+        let value = |json| {
+            serde_json::from_str(json).map_err(|source| Error::Json {
+                name: self.name(),
+                source,
+            })
+        };
+        let fields = lost(&value(given)?, &value(kept)?);
+        if fields.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Ignored {
+            name: self.name(),
+            fields,
+        })
     }
 
     /// The configuration as libxl's JSON; fields at their default are left out.

@@ -41,6 +41,26 @@ pub enum Error {
         /// Which text.
         what: String,
     },
+    /// libxl would ignore a part of the configuration without saying so.
+    #[error(
+        "libxl ignores {} of the configuration of {name:?}\nhint: each is unknown to this release of libxl, of the wrong kind, or at its default",
+        .fields.join(", ")
+    )]
+    Ignored {
+        /// The domain's name in the configuration.
+        name: String,
+        /// The keys, as paths.
+        fields: Vec<String>,
+    },
+    /// The configuration is JSON to libxl but not to us, like one
+    /// with comments.
+    #[error("the configuration of {name:?} is not plain JSON")]
+    Json {
+        /// The domain's name in the configuration.
+        name: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
     /// The configuration asks for no domid, or for one Xen would replace.
     #[error(
         "the configuration of {name:?} asks for domid {domid}, which Xen would replace by another one\nhint: choose 1 to 32751"

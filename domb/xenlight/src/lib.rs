@@ -37,6 +37,7 @@ mod domain_config;
 mod error;
 mod ffi;
 mod logger;
+mod lost;
 mod platform;
 mod store;
 
