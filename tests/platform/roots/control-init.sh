@@ -1,5 +1,6 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: Apache-2.0 OR MIT
+# shellcheck shell=dash
 # Init of the control domain under test: makes what is missing (nothing, when
 # domb has handed over; everything, when this is the first init), says what it
 # finds, runs the steps of the test one after another, and switches off.
@@ -7,6 +8,7 @@
 /bin/busybox grep -q ' /proc ' /proc/mounts 2>/dev/null ||
     /bin/busybox mount -t proc proc /proc
 /bin/busybox --install -s /bin
+# shellcheck source=tests/platform/roots/control.sh
 . /lib/control.sh
 
 mount_missing rw sysfs sysfs /sys

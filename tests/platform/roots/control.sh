@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0 OR MIT
+# shellcheck shell=dash
 # What the control domain's init and the steps of a test have in common.
 # Everything said here goes to the serial port and is read by the harness, so
 # each kind of line begins with a word of its own.
 
 PATH=/bin:/sbin:/usr/bin:/usr/sbin:/usr/lib/xen-4.17/bin
 export PATH
+
+# Terminals end their lines with it.
+cr=$(printf '\r')
 
 # Mounts $3 of type $2 on $4 unless something is mounted there.
 mount_missing() {
@@ -22,7 +26,7 @@ follow_console() {
     tty=$(xenstore-read "/local/domain/$1/console/tty") || return 1
     : >"/tmp/console-$1.log"
     while read -r line; do
-        line=${line%$'\r'}
+        line=${line%"$cr"}
         echo "$line" >>"/tmp/console-$1.log"
         echo "console $1: $line"
     done <"$tty" >/dev/console 2>&1 &

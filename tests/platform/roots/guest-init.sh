@@ -1,5 +1,6 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: Apache-2.0 OR MIT
+# shellcheck shell=dash
 # Init of a domain under test: says once a second that it is alive. Its name
 # comes from the kernel command line (heartbeat=NAME), which Linux passes on
 # as an environment variable.
