@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The files that a launch configuration names, as they will boot: kernels
+//! taken out of their bzImage, the control domain's ramdisk as a plain archive,
+//! the rest byte for byte.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use domb_core::config::{ArtefactKind, Config, resolve};
+use domb_core::measure::Original;
+
+use super::{Error, read};
+use crate::manifest::{Entry, Role, sha256_hex};
+use crate::{kernel, ramdisk};
+
+/// The artefacts of a configuration: each stored content once.
+#[derive(Debug, Default)]
+pub(super) struct Artefacts {
+    /// One entry for each path in each role.
+    pub(super) entries: Vec<Entry>,
+    /// Content by its path in the image.
+    pub(super) contents: BTreeMap<String, Vec<u8>>,
+    /// The files that were read.
+    pub(super) sources: Vec<PathBuf>,
+    /// What is allowed but probably not meant.
+    pub(super) warnings: Vec<String>,
+}
+
+/// Reads every file that `config` names; relative paths count from `base`.
+pub(super) fn artefacts(config: &Config, base: &Path) -> Result<Artefacts, Error> {
+    let mut artefacts = Artefacts::default();
+    for named in &config.artefacts {
+        let role = Role::from(&named.kind);
+        let known = |entry: &Entry| entry.role == role && Path::new(&entry.path) == named.path;
+        if artefacts.entries.iter().any(known) {
+            continue;
+        }
+        let source = resolve(base, &named.path);
+        let failed = |cause| Error::Artefact { what: what(&named.kind), path: source.clone(), cause };
+        let bytes = read(&source).map_err(|error| failed(Box::new(error)))?;
+        let (boots, format, warning) = boots(&bytes, role).map_err(failed)?;
+        if let Some(warning) = warning {
+            artefacts.warnings.push(format!("{} {}: {warning}", what(&named.kind), source.display()));
+        }
+        artefacts.add(&named.path, role, &bytes, boots, format);
+        artefacts.sources.push(source);
+    }
+    Ok(artefacts)
+}
+
+impl Artefacts {
+    fn add(&mut self, written: &Path, role: Role, file: &[u8], boots: Cow<'_, [u8]>, format: Option<String>) {
+        let sha256 = sha256_hex(&boots);
+        let original = format.map(|format| Original {
+            sha256: sha256_hex(file),
+            bytes: file.len() as u64,
+            format,
+        });
+        let same = self.entries.iter().find(|entry| entry.sha256 == sha256);
+        let stored = same.map_or_else(
+            || {
+                let name = written.file_name().unwrap_or(written.as_os_str()).to_string_lossy();
+                format!("{DIRECTORY}/{}-{name}", &sha256[..16])
+            },
+            |entry| entry.stored.clone(),
+        );
+        self.entries.push(Entry {
+            path: written.to_string_lossy().into_owned(),
+            role,
+            stored: stored.clone(),
+            sha256,
+            bytes: boots.len() as u64,
+            original,
+        });
+        self.contents.entry(stored).or_insert_with(|| boots.into_owned());
+    }
+}
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+type Boots<'b> = (Cow<'b, [u8]>, Option<String>, Option<&'static str>);
+
+/// The bytes that boot, the file's format where they differ from it, and a
+/// warning.
+fn boots(bytes: &[u8], role: Role) -> Result<Boots<'_>, Cause> {
+    let unknown = "not an archive that could be checked; it is taken as it is";
+    match role {
+        Role::Script => Ok((Cow::Borrowed(bytes), None, None)),
+        Role::Kernel => {
+            let kernel = kernel::bootable(bytes)?;
+            let changed = matches!(kernel.bytes, Cow::Owned(_));
+            Ok((kernel.bytes, changed.then(|| kernel.format.to_string()), None))
+        }
+        Role::Ramdisk => {
+            let known = ramdisk::inspect(bytes)?.is_known();
+            Ok((Cow::Borrowed(bytes), None, (!known).then_some(unknown)))
+        }
+        Role::ControlRamdisk => {
+            let format = ramdisk::inspect(bytes)?.to_string();
+            let archive = ramdisk::unpacked(bytes)?;
+            let changed = matches!(archive, Cow::Owned(_));
+            Ok((archive, changed.then_some(format), None))
+        }
+    }
+}
+
+fn what(kind: &ArtefactKind) -> String {
+    match kind {
+        ArtefactKind::Script => "launch script".to_owned(),
+        ArtefactKind::ControlRamdisk => "control domain's ramdisk".to_owned(),
+        ArtefactKind::Kernel(domain) => format!("kernel of domain {domain}"),
+        ArtefactKind::Ramdisk(domain) => format!("ramdisk of domain {domain}"),
+    }
+}
+
+const DIRECTORY: &str = "/domb/artefacts";
