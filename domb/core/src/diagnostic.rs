@@ -5,12 +5,18 @@
 //! The text of the file is not trusted: control characters and characters
 //! that change the direction of writing never reach the terminal as they are.
 
-use std::borrow::Cow;
+mod source;
+
 use std::ops::Range;
 
-use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use annotate_snippets::{
+    Annotation, AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet,
+};
 use serde::Serialize;
 use serde_json::{Value, json};
+
+pub use source::escape;
+use source::{Lines, Place};
 
 /// One fault: what is wrong, where, what would happen, how to mend it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -173,33 +179,6 @@ pub fn to_json(diagnostics: &[Diagnostic], source: &str) -> Value {
         .collect()
 }
 
-/// `text` with every character that could act on a terminal or change the
-/// direction of writing replaced by a visible escape such as `\u{1b}`. For
-/// quoting a file's values in messages.
-#[must_use]
-pub fn escape(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_unsafe) {
-        return Cow::Borrowed(text);
-    }
-    let mut out = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        match is_unsafe(c) {
-            true => out.extend(c.escape_default()),
-            false => out.push(c),
-        }
-    }
-    Cow::Owned(out)
-}
-
-/// Whether a terminal could act on `c`: C0 and C1 controls, separators that
-/// break lines, the invisible, and Unicode's direction controls.
-fn is_unsafe(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
-        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
-        || matches!(c, '\u{e0000}'..='\u{e007f}')
-}
-
 fn render_one(diagnostic: &Diagnostic, lines: &Lines<'_>) -> String {
     let file = escape(&diagnostic.file);
     let level = match diagnostic.severity {
@@ -209,9 +188,7 @@ fn render_one(diagnostic: &Diagnostic, lines: &Lines<'_>) -> String {
     let mut group = Group::with_title(level.primary_title(escape(&diagnostic.message)));
     match &diagnostic.span {
         Some(span) => {
-            for snippet in snippets(span, &diagnostic.related, lines) {
-                group = group.element(snippet.path(file.as_ref()));
-            }
+            group = group.elements(places(&file, span, &diagnostic.related, lines));
         }
         None => group = group.element(Origin::path(file.as_ref())),
     }
@@ -225,110 +202,39 @@ fn render_one(diagnostic: &Diagnostic, lines: &Lines<'_>) -> String {
 }
 
 /// The line of the fault, then the lines of what has to do with it; places on
-/// the same line share one snippet.
-fn snippets<'s>(
+/// the same line share one snippet. A line that no person wrote is named by
+/// its number only: laying it out would take long, and show nothing.
+fn places<'s>(
+    file: &'s str,
     primary: &Range<usize>,
     related: &'s [Related],
     lines: &Lines<'_>,
-) -> Vec<Snippet<'s, Annotation<'s>>> {
-    let at = lines.locate(primary);
-    let mut shown = vec![(
-        at.number,
-        at.shown(),
-        vec![AnnotationKind::Primary.span(at.mark())],
-    )];
+) -> Vec<Element<'s>> {
+    let first = lines.locate(primary);
+    let mark = AnnotationKind::Primary.span(first.mark());
+    let mut shown = vec![(first, vec![mark])];
     for other in related {
         let at = lines.locate(&other.span);
         let mark = AnnotationKind::Context
             .span(at.mark())
             .label(escape(&other.label));
-        match shown.iter_mut().find(|(number, ..)| *number == at.number) {
-            Some((_, _, marks)) => marks.push(mark),
-            None => shown.push((at.number, at.shown(), vec![mark])),
+        match shown
+            .iter_mut()
+            .find(|(place, _)| place.number == at.number)
+        {
+            Some((_, marks)) => marks.push(mark),
+            None => shown.push((at, vec![mark])),
         }
     }
-    shown
-        .into_iter()
-        .map(|(number, text, marks)| Snippet::source(text).line_start(number).annotations(marks))
-        .collect()
-}
-
-/// Where each line of a text begins, so that a place is found without
-/// reading the text again.
-struct Lines<'a> {
-    text: &'a str,
-    starts: Vec<usize>,
-}
-
-/// A byte range as a part of one line. A range over several lines is cut off
-/// at the end of its first; a range outside the text moves to its end.
-struct Place<'a> {
-    /// From 1.
-    number: usize,
-    /// From 1, in characters.
-    column: usize,
-    line: &'a str,
-    span: Range<usize>,
-}
-
-impl<'a> Lines<'a> {
-    fn new(text: &'a str) -> Lines<'a> {
-        let newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
-        Lines {
-            text,
-            starts: std::iter::once(0)
-                .chain(newlines.map(|(at, _)| at + 1))
-                .collect(),
+    let element = |(at, marks): (Place<'_>, Vec<Annotation<'s>>)| match at.shown() {
+        Some(text) => {
+            let snippet = Snippet::source(text).line_start(at.number).path(file);
+            Element::from(snippet.annotations(marks))
         }
-    }
-
-    fn locate(&self, span: &Range<usize>) -> Place<'a> {
-        let start = self.text.floor_char_boundary(span.start);
-        let index = self
-            .starts
-            .partition_point(|line| *line <= start)
-            .saturating_sub(1);
-        let from = self.starts[index];
-        let to = self
-            .starts
-            .get(index + 1)
-            .map_or(self.text.len(), |next| next - 1);
-        let line = self.text[from..to].trim_end_matches('\r');
-        let begin = (start - from).min(line.len());
-        let end = self
-            .text
-            .ceil_char_boundary(span.end.max(start))
-            .min(from + line.len());
-        Place {
-            number: index + 1,
-            column: line[..begin].chars().count() + 1,
-            line,
-            span: begin..end.saturating_sub(from).max(begin),
-        }
-    }
-}
-
-impl Place<'_> {
-    /// The line with each unsafe character replaced by one visible character,
-    /// so that columns stay what they are in the file.
-    fn shown(&self) -> String {
-        self.line.chars().map(visible).collect()
-    }
-
-    /// The range to mark in what [`Place::shown`] gives.
-    fn mark(&self) -> Range<usize> {
-        let width = |text: &str| text.chars().map(|c| visible(c).len_utf8()).sum::<usize>();
-        let begin = width(&self.line[..self.span.start]);
-        begin..begin + width(&self.line[self.span.clone()])
-    }
-}
-
-fn visible(c: char) -> char {
-    match c {
-        '\t' => c,
-        '\0'..='\x1f' => char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}'),
-        '\x7f' => '\u{2421}',
-        c if is_unsafe(c) => '\u{fffd}',
-        c => c,
-    }
+        None => Origin::path(file)
+            .line(at.number)
+            .char_column(at.column)
+            .into(),
+    };
+    shown.into_iter().map(element).collect()
 }

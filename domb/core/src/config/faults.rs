@@ -81,7 +81,8 @@ impl<'a> Faults<'a> {
                 .sort_by_key(|fault| fault.severity != Severity::Error);
             let more = self.found.len() - LISTED;
             self.found.truncate(LISTED);
-            let fault = self.error(format!("{more} further faults are not listed"));
+            let mut fault = self.error(format!("{more} further faults are not listed"));
+            fault.severity = self.found[0].severity;
             self.found
                 .push(fault.hint("mend the ones above, then check again"));
         }

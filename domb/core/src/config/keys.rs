@@ -3,6 +3,8 @@
 //! wrote another one: most unknown keys are another tool's word for a key
 //! that exists, a key in the wrong table, or a slip of the finger.
 
+use super::nearest::nearest;
+
 /// One table of the file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Section {
@@ -57,10 +59,18 @@ impl Section {
         }
     }
 
+    /// Where its keys stand, as a sentence goes on.
+    pub(super) fn place(self) -> String {
+        match self {
+            Section::Top => "at the top of the file".to_owned(),
+            other => format!("in {}", other.title()),
+        }
+    }
+
     /// How it is written in the file.
     pub(super) fn title(self) -> &'static str {
         match self {
-            Section::Top => "the top of the file",
+            Section::Top => "the file",
             Section::Measure => "[measure]",
             Section::Platform => "[platform]",
             Section::Control => "[control]",
@@ -86,7 +96,7 @@ pub(super) fn advise(section: Section, key: &str) -> String {
         .into_iter()
         .find(|other| other.keys().contains(&key));
     if let Some(home) = home {
-        return format!("`{key}` belongs in {}", home.title());
+        return format!("`{key}` belongs {}", home.place());
     }
     if let Some(near) = nearest(key, section.keys()) {
         return format!("did you mean `{near}`?");
@@ -96,44 +106,6 @@ pub(super) fn advise(section: Section, key: &str) -> String {
         section.title(),
         section.keys().join(", ")
     )
-}
-
-/// The word of `known` that `word` was most likely meant to be, if one is
-/// near enough: about one slip for every three characters.
-pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
-    const LONGEST: usize = 40;
-    let letters: Vec<char> = word
-        .chars()
-        .take(LONGEST + 1)
-        .flat_map(char::to_lowercase)
-        .collect();
-    if letters.len() > LONGEST {
-        return None;
-    }
-    let slips = |known: &&str| distance(&letters, &known.chars().collect::<Vec<_>>());
-    let near = known.iter().copied().min_by_key(|known| slips(known))?;
-    (slips(&near) <= letters.len().div_ceil(3).min(3)).then_some(near)
-}
-
-/// How many letters have to be added, left out, changed or swapped with their
-/// neighbour to turn `a` into `b` (optimal string alignment).
-fn distance(a: &[char], b: &[char]) -> usize {
-    let mut before: Vec<usize> = Vec::new();
-    let mut above: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, y) in b.iter().enumerate() {
-            let mut least = (above[j] + usize::from(x != y))
-                .min(above[j + 1] + 1)
-                .min(row[j] + 1);
-            if i > 0 && j > 0 && *x == b[j - 1] && a[i - 1] == *y {
-                least = least.min(before[j - 1] + 1);
-            }
-            row.push(least);
-        }
-        before = std::mem::replace(&mut above, row);
-    }
-    above[b.len()]
 }
 
 /// Words of xl.cfg, dom0less, Hyperlaunch, QEMU and boot loaders for what has
@@ -187,21 +159,6 @@ const DEVICES: &[(&str, &str)] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_swapped_pair_of_letters_counts_as_one_slip() {
-        let letters = |word: &str| word.chars().collect::<Vec<_>>();
-        assert_eq!(distance(&letters("kenrel"), &letters("kernel")), 1);
-        assert_eq!(distance(&letters(""), &letters("pcr")), 3);
-        assert_eq!(distance(&letters("memory"), &letters("memory")), 0);
-    }
-
-    #[test]
-    fn a_word_unlike_any_key_suggests_none() {
-        assert_eq!(nearest("xyzzy", Section::Domain.keys()), None);
-        assert_eq!(nearest("", Section::Domain.keys()), None);
-        assert_eq!(nearest(&"kernel".repeat(9), Section::Domain.keys()), None);
-    }
 
     #[test]
     fn advice_knows_other_tools_words_other_tables_and_slips() {

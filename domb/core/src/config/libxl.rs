@@ -5,13 +5,13 @@
 //! Refused are the fields that domb writes itself, because two places that
 //! say different things about a domain are one too many, and the fields that
 //! make libxl boot bytes which were not measured. Fields that libxl 4.17 does
-//! not have are let through with a warning: libxl skips what it does not know
-//! without a word, and a later libxl may know it.
+//! not have are let through with a warning, because a later libxl may have
+//! them; whether the one that runs does is seen when the domain is built.
 
 use serde_json::{Map, Value};
 
 use super::faults::{Faults, Field, quote};
-use super::keys::nearest;
+use super::nearest::nearest;
 use super::raw::RawDomain;
 
 /// The checked pass-through table of a domain; empty if there is none.
@@ -132,7 +132,7 @@ fn known(at: &Field<()>, name: &str, fields: &str, faults: &mut Faults<'_>) {
             at,
             format!("libxl 4.17 has no field `{}` here", quote(name)),
         )
-        .because("libxl skips fields it does not know without a word");
+        .because("a libxl without the field would skip it, so building the domain would fail");
     let near = nearest(name, &fields);
     let is_near = |path: &str| near.is_some() && path.split('.').nth(1) == near;
     let ours = OWNED.iter().find(|(path, _)| is_near(path));

@@ -8,7 +8,7 @@ use super::artefact::{Artefact, ArtefactKind};
 use super::faults::{Faults, Field, one_of, quote};
 use super::raw::{RawConfig, RawControl, RawDomain};
 use super::{AfterFailure, Config, Control, DomainConfig, DomainName, Exit, Uuid};
-use super::{libxl, rules, values};
+use super::{libxl, rules, size, values};
 use crate::units::PcrIndex;
 
 /// The configuration that `raw` describes. None only if a fault was reported.
@@ -29,7 +29,7 @@ pub(super) fn config(raw: &RawConfig<'_>, bytes: &[u8], faults: &mut Faults<'_>)
     let platform_memory = raw
         .platform_memory
         .as_ref()
-        .map(|field| values::size(field, faults));
+        .map(|field| size::size(field, faults));
     let control = raw
         .control
         .as_ref()
@@ -104,9 +104,9 @@ fn domain(
     let memory = raw
         .memory
         .as_ref()
-        .and_then(|field| values::size(field, faults));
+        .and_then(|field| size::size(field, faults));
     let maxmem = match &raw.maxmem {
-        Some(field) => values::size(field, faults),
+        Some(field) => size::size(field, faults),
         None => memory,
     };
     if let (Some(memory), Some(maxmem), Some(field)) = (memory, maxmem, &raw.maxmem)

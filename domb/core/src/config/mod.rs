@@ -10,12 +10,17 @@
 mod artefact;
 mod domain;
 mod faults;
+mod free;
 mod keys;
 mod libxl;
 mod meaning;
+mod nearest;
 mod raw;
 mod rules;
+mod size;
 mod table;
+#[cfg(test)]
+mod tests;
 mod values;
 
 use std::cmp::Reverse;
@@ -26,6 +31,7 @@ use serde::Serialize;
 
 pub use artefact::{Artefact, ArtefactKind, resolve};
 pub use domain::{DomainConfig, DomainName, DomainType, OnFailure, Uuid};
+pub use nearest::nearest;
 
 use faults::Faults;
 

@@ -9,8 +9,9 @@ use serde_json::{Map, Value};
 use toml::de::DeTable;
 
 use super::faults::{Faults, Field, quote};
+use super::free::Purpose;
 use super::keys::Section;
-use super::table::{Purpose, Table};
+use super::table::Table;
 use super::{AfterFailure, Config, DomainType, OnFailure, TpmMode};
 use crate::diagnostic::Diagnostic;
 
@@ -125,10 +126,14 @@ fn syntax(error: &toml::de::Error, faults: &Faults<'_>) -> Diagnostic {
     if message == "duplicate key" {
         return fault.hint("keep one of the two");
     }
-    if message.contains("string values must be quoted") {
-        return fault.hint("put text in double quotes, as in memory = \"256M\"");
-    }
-    fault
+    fault.hint(match message {
+        _ if message.contains("string values must be quoted") => {
+            "put text in double quotes, as in memory = \"256M\""
+        }
+        _ if message.contains("basic string") => "close the text with a double quote on its line",
+        "recursion limit" => "nothing in a launch configuration is nested deeper than ten levels",
+        _ => "lines are key = value, below headings such as [measure] or [[domain]]",
+    })
 }
 
 /// The keys and types of `root`. Faults in one table leave the others to be

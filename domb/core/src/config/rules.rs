@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
 use super::faults::{Faults, Field, quote};
-use super::keys::nearest;
+use super::nearest::nearest;
 use super::raw::{RawConfig, RawDomain};
 use super::{DomainConfig, Uuid};
 use crate::units::Mib;

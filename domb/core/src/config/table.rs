@@ -9,7 +9,9 @@ use serde_json::{Map, Value};
 use toml::de::{DeTable, DeValue};
 
 use super::faults::{Faults, Field, one_of, quote};
+use super::free::{Purpose, json_table};
 use super::keys::{Section, advise};
+use super::nearest::nearest;
 
 /// A table of the file whose keys are all known (the others are reported).
 pub(super) struct Table<'t> {
@@ -19,15 +21,6 @@ pub(super) struct Table<'t> {
     path: String,
     section: Section,
     entries: &'t DeTable<'t>,
-}
-
-/// What a free table is kept for; decides which values it may hold.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Purpose {
-    /// Fields of libxl's JSON: no dates.
-    Libxl,
-    /// The launch script's data: dates become text.
-    Data,
 }
 
 impl<'t> Table<'t> {
@@ -49,11 +42,7 @@ impl<'t> Table<'t> {
             let name: &str = key.get_ref();
             if !section.keys().contains(&name) {
                 let fault = faults
-                    .error(format!(
-                        "unknown key `{}` in {}",
-                        quote(name),
-                        section.title()
-                    ))
+                    .error(format!("unknown key `{}` {}", quote(name), section.place()))
                     .at(key.span())
                     .key(table.key(&quote(name)))
                     .because("domb reads no such key: the setting would have no effect")
@@ -126,7 +115,8 @@ impl<'t> Table<'t> {
         };
         let number = i64::from_str_radix(digits.as_str(), digits.radix()).ok();
         if number.is_none() {
-            faults.add(faults.at(&field, format!("`{key}` is a number beyond 64 bits")));
+            let fault = faults.at(&field, format!("`{key}` is a number beyond 64 bits"));
+            faults.add(fault.hint("write a smaller number"));
         }
         number.map(|number| field.with(number))
     }
@@ -175,7 +165,7 @@ impl<'t> Table<'t> {
         let found = words.iter().find(|(word, _)| *word == text.value);
         if found.is_none() {
             let allowed: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-            let near = super::keys::nearest(text.value, &allowed);
+            let near = nearest(text.value, &allowed);
             let hint = match near {
                 Some(near) => format!("did you mean \"{near}\"?"),
                 None => format!("write {key} = \"{}\"", allowed.first().unwrap_or(&"")),
@@ -240,7 +230,8 @@ impl<'t> Table<'t> {
                             array.len()
                         ),
                     )
-                    .because("no platform domb is meant for starts so many domains at boot");
+                    .because("no platform domb is meant for starts so many domains at boot")
+                    .hint("let the control domain start the rest");
                 faults.add(fault);
                 break;
             }
@@ -334,69 +325,4 @@ fn wrong_type(field: &Field<&DeValue<'_>>, wanted: &str, hint: &str, faults: &mu
             .at(field, format!("`{key}` should be {wanted}, not {found}"))
             .hint(hint),
     );
-}
-
-fn json_table(
-    entries: &DeTable<'_>,
-    path: &str,
-    purpose: Purpose,
-    faults: &mut Faults<'_>,
-) -> Map<String, Value> {
-    let mut map = Map::new();
-    for (key, value) in entries {
-        let key: &str = key.get_ref();
-        let at = Field {
-            value: value.get_ref(),
-            span: value.span(),
-            key: format!("{path}.{}", quote(key)),
-        };
-        if let Some(value) = json_value(&at, purpose, faults) {
-            map.insert(key.to_owned(), value);
-        }
-    }
-    map
-}
-
-/// The recursion is bounded by the TOML parser, which refuses nesting beyond
-/// 80 levels.
-fn json_value(
-    at: &Field<&DeValue<'_>>,
-    purpose: Purpose,
-    faults: &mut Faults<'_>,
-) -> Option<Value> {
-    let refused = match at.value {
-        DeValue::String(text) => return Some(Value::from(text.as_ref())),
-        DeValue::Boolean(value) => return Some(Value::from(*value)),
-        DeValue::Table(entries) => {
-            return Some(json_table(entries, &at.key, purpose, faults).into());
-        }
-        DeValue::Array(array) => {
-            let mut values = Vec::new();
-            for (index, element) in array.iter().enumerate() {
-                let key = format!("{}[{index}]", at.key);
-                let element = Field {
-                    value: element.get_ref(),
-                    span: element.span(),
-                    key,
-                };
-                values.extend(json_value(&element, purpose, faults));
-            }
-            return Some(values.into());
-        }
-        DeValue::Integer(digits) => match i64::from_str_radix(digits.as_str(), digits.radix()) {
-            Ok(number) => return Some(Value::from(number)),
-            Err(_) => "is a number beyond 64 bits",
-        },
-        DeValue::Datetime(date) if purpose == Purpose::Data => {
-            return Some(Value::from(date.to_string()));
-        }
-        DeValue::Datetime(_) => "is a date, and no field of libxl is one",
-        DeValue::Float(_) if purpose == Purpose::Data => {
-            "has a fraction, and launch scripts count in whole numbers only"
-        }
-        DeValue::Float(_) => "has a fraction, and no field of libxl has one",
-    };
-    let fault = faults.at(at, format!("`{}` {refused}", at.key));
-    faults.add(fault.hint("write a whole number, or text in double quotes"));
-    None
 }

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The files a configuration names: whether they are there, can be read, and
+//! are what they have to be. Trusts no file: each is looked into by the code
+//! that a launch uses.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use domb_core::config::{Artefact, ArtefactKind, Config, DomainType, nearest, resolve};
+use domb_core::diagnostic::{Diagnostic, escape};
+
+use super::escape_path;
+use crate::{kernel, ramdisk};
+
+/// The files of one configuration; each is read once, however often named.
+pub(super) struct Files<'c> {
+    file: &'c str,
+    base: &'c Path,
+    config: &'c Config,
+    seen: BTreeMap<(PathBuf, Content), Result<Found, Fault>>,
+}
+
+/// What a file's bytes have to be.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Content {
+    Script,
+    Kernel,
+    Ramdisk,
+}
+
+/// What was found in a file that is what it has to be.
+#[derive(Clone, Copy)]
+enum Found {
+    Script,
+    Kernel(kernel::Entries),
+    /// Whether every part of it is an archive.
+    Ramdisk {
+        known: bool,
+    },
+}
+
+/// What is wrong with a file, without the place it is named at.
+#[derive(Clone)]
+struct Fault {
+    message: String,
+    consequence: Option<&'static str>,
+    hint: Option<String>,
+}
+
+impl<'c> Files<'c> {
+    /// The files that `config`, read from `file` in the directory `base`,
+    /// names.
+    pub(super) fn new(file: &'c str, base: &'c Path, config: &'c Config) -> Files<'c> {
+        Files {
+            file,
+            base,
+            config,
+            seen: BTreeMap::new(),
+        }
+    }
+
+    /// What is wrong with one of them, at the place it is named at.
+    pub(super) fn check(&mut self, artefact: &Artefact) -> Option<Diagnostic> {
+        let path = resolve(self.base, &artefact.path);
+        let content = match &artefact.kind {
+            ArtefactKind::Script => Content::Script,
+            ArtefactKind::Kernel(_) => Content::Kernel,
+            ArtefactKind::Ramdisk(_) | ArtefactKind::ControlRamdisk => Content::Ramdisk,
+        };
+        let found = self
+            .seen
+            .entry((path.clone(), content))
+            .or_insert_with(|| inspect(&path, content));
+        let shown = escape_path(&path);
+        let at = |diagnostic: Diagnostic| {
+            diagnostic
+                .at(artefact.span.clone())
+                .key(artefact.key.clone())
+        };
+        match found {
+            Err(fault) => {
+                let mut diagnostic = Diagnostic::error(self.file, fault.message.clone());
+                diagnostic.consequence = fault.consequence.map(str::to_owned);
+                diagnostic.hint.clone_from(&fault.hint);
+                Some(at(diagnostic))
+            }
+            Ok(Found::Kernel(entries)) => {
+                let ArtefactKind::Kernel(name) = &artefact.kind else {
+                    return None;
+                };
+                wrong_type(self.config.domain(name.as_str())?.kind, *entries).map(|(kind, hint)| {
+                    let message = format!("{shown} cannot start as a {kind} domain");
+                    at(Diagnostic::error(self.file, message)
+                        .because("it has no Xen note for that type, and libxl would refuse it")
+                        .hint(hint))
+                })
+            }
+            Ok(Found::Ramdisk { known: false })
+                if artefact.kind == ArtefactKind::ControlRamdisk =>
+            {
+                let message = format!("{shown} is not a cpio archive");
+                Some(at(Diagnostic::error(self.file, message)
+                    .because("domb unpacks it itself to make the control domain's root")
+                    .hint("make it with cpio -H newc, compressed or not")))
+            }
+            Ok(Found::Ramdisk { known: false }) => {
+                let message = format!("{shown} holds something that is not a cpio archive");
+                Some(at(Diagnostic::warning(self.file, message).because(
+                    "it is handed over as it is; Linux would not find a root in it",
+                )))
+            }
+            Ok(Found::Script | Found::Ramdisk { known: true }) => None,
+        }
+    }
+}
+
+/// Why a domain of this type cannot start a kernel with these entries, as
+/// the type's name and a remedy; None if it can.
+fn wrong_type(asked: DomainType, entries: kernel::Entries) -> Option<(&'static str, &'static str)> {
+    match (asked, entries.pv, entries.pvh) {
+        (DomainType::Pv, true, _) | (DomainType::Pvh, _, true) => None,
+        (DomainType::Pv, false, true) => Some((
+            "PV",
+            "use type = \"pvh\", or a kernel built with CONFIG_XEN_PV",
+        )),
+        (DomainType::Pv, false, false) => Some(("PV", "use a kernel built with CONFIG_XEN_PV")),
+        (DomainType::Pvh, true, false) => Some((
+            "PVH",
+            "use type = \"pv\", or a kernel built with CONFIG_PVH",
+        )),
+        (DomainType::Pvh, false, false) => Some(("PVH", "use a kernel built with CONFIG_PVH")),
+    }
+}
+
+/// Opens a file and looks into it.
+fn inspect(path: &Path, content: Content) -> Result<Found, Fault> {
+    let shown = escape_path(path);
+    let unreadable = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => Fault {
+            message: format!("there is no file {shown}"),
+            consequence: None,
+            hint: Some(lookalike(path)),
+        },
+        _ => Fault {
+            message: format!("read {shown}: {error}"),
+            consequence: None,
+            hint: (error.kind() == io::ErrorKind::PermissionDenied)
+                .then(|| "run domb check as a user who may read it, or change its mode".to_owned()),
+        },
+    };
+    // Looked at before it is opened: opening a FIFO would wait for a writer.
+    let metadata = fs::metadata(path).map_err(unreadable)?;
+    if !metadata.is_file() {
+        let what = if metadata.is_dir() {
+            "a directory"
+        } else {
+            "not a regular file"
+        };
+        return Err(Fault {
+            message: format!("{shown} is {what}"),
+            consequence: Some("what is measured has to be bytes that end"),
+            hint: Some("name a file".to_owned()),
+        });
+    }
+    let bytes = fs::read(path).map_err(unreadable)?;
+    if bytes.is_empty() {
+        return Err(Fault {
+            message: format!("{shown} is empty"),
+            consequence: None,
+            hint: Some("copy or make it again".to_owned()),
+        });
+    }
+    match content {
+        Content::Script => match str::from_utf8(&bytes) {
+            Ok(_) => Ok(Found::Script),
+            Err(error) => Err(Fault {
+                message: format!("{shown} is no launch script: {error}"),
+                consequence: Some("a script that cannot be read denies everything"),
+                hint: Some("name a Rhai script, saved as UTF-8".to_owned()),
+            }),
+        },
+        Content::Kernel => match kernel::bootable(&bytes) {
+            Ok(bootable) => Ok(Found::Kernel(bootable.entries)),
+            Err(error) => Err(unusable(&shown, &error)),
+        },
+        Content::Ramdisk => match ramdisk::inspect(&bytes) {
+            Ok(ramdisk) => Ok(Found::Ramdisk {
+                known: ramdisk.is_known(),
+            }),
+            Err(error) => Err(unusable(&shown, &error)),
+        },
+    }
+}
+
+/// The error and its sources in one line, the hint apart.
+fn unusable(shown: &str, error: &dyn std::error::Error) -> Fault {
+    let mut message = format!("{shown}: ");
+    let mut hint = None;
+    let mut next = Some(error);
+    let mut separator = "";
+    while let Some(error) = next {
+        let text = error.to_string();
+        let (what, advice) = match text.split_once("\nhint: ") {
+            Some((what, advice)) => (what, Some(advice.to_owned())),
+            None => (text.as_str(), None),
+        };
+        message.push_str(separator);
+        message.push_str(what);
+        hint = hint.or(advice);
+        separator = ": ";
+        next = error.source();
+    }
+    let hint = hint.or_else(|| Some("copy or make the file again".to_owned()));
+    Fault {
+        message,
+        consequence: None,
+        hint,
+    }
+}
+
+/// What to say about a file that is not there: one beside it that may be
+/// meant, or how paths are read.
+fn lookalike(path: &Path) -> String {
+    let general = "paths count from the configuration's own directory".to_owned();
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
+        return general;
+    };
+    let directory = if directory.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        directory
+    };
+    let Ok(entries) = fs::read_dir(directory) else {
+        return format!(
+            "there is no directory {} either; {general}",
+            escape_path(directory)
+        );
+    };
+    let others: Vec<String> = entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .collect();
+    let mut others: Vec<&str> = others.iter().map(String::as_str).collect();
+    others.sort_unstable();
+    match nearest(&name.to_string_lossy(), &others) {
+        Some(near) => format!("did you mean {}? It is in the same directory", escape(near)),
+        None => general,
+    }
+}
