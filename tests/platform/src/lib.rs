@@ -11,6 +11,7 @@ pub mod boot;
 pub mod cases;
 pub mod demo;
 pub mod error;
+pub mod figures;
 pub mod host;
 pub mod machine;
 pub mod outcome;

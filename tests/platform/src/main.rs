@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `platform run [filter]` boots and judges; `platform list` names the cases;
-//! `platform demo` shows the example to a person.
+//! `platform demo` shows the example to a person; `platform bench [RUNS]`
+//! prints figures.
 
 use std::env;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use platform::{Bench, Boot, Result, boot, cases, demo, host};
+use platform::{Bench, Boot, Error, Result, boot, cases, demo, figures, host};
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
@@ -17,8 +18,10 @@ fn main() -> ExitCode {
         ["run", filter] => run(filter),
         ["list"] => Ok(list()),
         ["demo"] => demonstrate(),
+        ["bench"] => measure("5"),
+        ["bench", runs] => measure(runs),
         _ => {
-            eprintln!("usage: platform run [FILTER] | list | demo");
+            eprintln!("usage: platform run [FILTER] | list | demo | bench [RUNS]");
             return ExitCode::from(2);
         }
     };
@@ -70,6 +73,15 @@ fn demonstrate() -> Result<bool> {
         work.display()
     );
     demo::run(&Bench::prepare(work)?).map(|()| true)
+}
+
+fn measure(runs: &str) -> Result<bool> {
+    match runs.parse() {
+        Ok(runs @ 1..=1000) => figures::run(&Bench::prepare(&host::work())?, runs).map(|()| true),
+        _ => Err(Error::Untrue(format!(
+            "{runs} is not a number of boots from 1 to 1000"
+        ))),
+    }
 }
 
 fn selected(filter: &str) -> Vec<Boot> {

@@ -101,6 +101,13 @@ impl Outcome {
             .ok_or_else(|| Error::Untrue(format!("no line of the serial log has all of {words:?}")))
     }
 
+    /// The banks in which that PCR could be read.
+    #[must_use]
+    pub fn banks(&self, pcr: u8) -> Vec<&str> {
+        let keys = self.pcrs.keys().filter(|(_, index)| *index == pcr);
+        keys.map(|(bank, _)| bank.as_str()).collect()
+    }
+
     /// How many heartbeats a domain's console printed under that name, from
     /// `since` on.
     #[must_use]

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{ensure, same_domains};
+use super::{ensure, example, same_domains};
 use crate::archive::{Archive, patch};
 use crate::bench::Bench;
 use crate::boot::{Boot, Case, End};
@@ -76,15 +76,44 @@ pub fn tampered() -> Boot {
     }
 }
 
+/// The script denies everything and the configuration says to go on: the
+/// control domain finds the report, and the PCR tells that it was refused.
+#[must_use]
+pub fn denied() -> Boot {
+    Boot {
+        name: "denied",
+        prepare: |bench, name, _| {
+            let image = image(bench, name, "continue", &domain("net", 7), Some(DENY_ALL))?;
+            Ok(bench.machine(name, &image))
+        },
+        end: End::PowerOff,
+        cases: vec![Case::of_boot(
+            "deny-all-is-what-the-pcr-says",
+            |bench, outcome| {
+                let report = outcome.report()?;
+                ensure(report["exit_code"] == 7, || {
+                    format!("the report is {report}")
+                })?;
+                same_domains(outcome.finally.iter(), &[])?;
+                let prediction = bench.predict(&outcome.directory)?;
+                let refused = example::way(&prediction, "refused")?;
+                let value = outcome.pcrs.get(&("sha256".to_owned(), example::PCR));
+                let expected = refused["sha256"].as_str();
+                ensure(expected == value.map(String::as_str), || {
+                    format!("{value:?} in the TPM, {expected:?} predicted")
+                })
+            },
+        )],
+    }
+}
+
 /// The script denies everything and the configuration says to halt then.
 #[must_use]
 pub fn refused() -> Boot {
     Boot {
         name: "refused",
         prepare: |bench, name, _| {
-            let script =
-                "fn launch(facts, plan) { plan.deny_all(\"not on this machine\"); plan }\n";
-            let image = image(bench, name, "halt", &domain("net", 7), Some(script))?;
+            let image = image(bench, name, "halt", &domain("net", 7), Some(DENY_ALL))?;
             Ok(bench.machine(name, &image))
         },
         end: End::Line("halting machine"),
@@ -101,6 +130,8 @@ pub fn refused() -> Boot {
         })],
     }
 }
+
+const DENY_ALL: &str = "fn launch(facts, plan) { plan.deny_all(\"not on this machine\"); plan }\n";
 
 fn sixteenth(number: u16) -> (String, u16) {
     (format!("d{number:02}"), 10 + number)

@@ -3,6 +3,7 @@
 //! A case of a refusal says three things: the exit code, who is named, and
 //! that no domain stands which should not.
 
+pub mod by_hand;
 pub mod example;
 pub mod failures;
 pub mod first_init;
@@ -22,7 +23,9 @@ pub fn all() -> Vec<Boot> {
         example::boot(),
         first_init::sixteen(),
         first_init::tampered(),
+        first_init::denied(),
         first_init::refused(),
+        by_hand::boot(),
     ]
 }
 
