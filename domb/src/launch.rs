@@ -14,12 +14,12 @@
 //!    Nothing is destroyed after the hand-off.
 //! 6. Every launch ends with a report, whatever its end was.
 
-use std::path::{Path, PathBuf};
-
-use domb_core::config::{AfterFailure, Config, Control};
-use domb_core::measure::{Artefacts, Outcome as Final};
-use domb_core::policy::{PlatformFacts, Verdict};
+use std::path::PathBuf;
 use std::rc::Rc;
+
+use domb_core::config::{AfterFailure, Control, DomainName};
+use domb_core::measure::{Artefacts, Outcome};
+use domb_core::policy::{Approval, Verdict};
 
 use crate::build::{self, Built};
 use crate::exit::Exit;
@@ -27,8 +27,9 @@ use crate::handoff::{self, HandedOff};
 use crate::load::{self, Artefact, Loaded, Source};
 use crate::measure::{self, Measurer};
 use crate::policy;
-use crate::report::{DomainState, Outcome, Report};
-use crate::toolstack::Toolstack;
+use crate::record::denial;
+use crate::report::Report;
+use crate::toolstack::{DryRun, Toolstack};
 use crate::tpm::TpmDevice;
 
 /// What a launch is asked to do.
@@ -56,8 +57,8 @@ pub struct Measured {
 pub struct Approved {
     /// What was measured.
     pub measured: Measured,
-    /// What may start.
-    pub verdict: Verdict,
+    /// What may start: at least one domain.
+    pub approval: Approval,
 }
 
 /// How a launch ended, and what PID 1 needs to go on from there.
@@ -68,6 +69,14 @@ pub struct Ended {
     pub result: Result<HandedOff, Error>,
     /// What PID 1 is to become; known once the configuration is loaded.
     pub next: Option<Next>,
+}
+
+impl Ended {
+    /// The exit code of the launch.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        self.result.as_ref().map_or_else(Error::exit, |_| Exit::Success)
+    }
 }
 
 /// What PID 1 is to become.
@@ -96,6 +105,28 @@ pub fn launch(options: &Options, source: Source<'_>, toolstack: &dyn Toolstack) 
     Ended { report, result, next }
 }
 
+/// Does all of a launch but touching the TPM and Xen, and prints on standard
+/// output what would have been built.
+#[must_use]
+pub fn dry_run(options: &Options) -> Exit {
+    let toolstack = DryRun::default();
+    let mut report = Report::new(&options.config);
+    report.begin("config");
+    let result = load::load(&options.config, Source::Files).map_err(Error::from).and_then(|loaded| {
+        report.loaded(&loaded);
+        report.begin("measure");
+        let mut measurer = Measurer::rehearse(&loaded.config);
+        approve(loaded, &mut measurer, &toolstack, &mut report)
+            .and_then(|approved| build(approved, &toolstack, &mut report))
+            .and_then(|built| hand_off(built, &mut measurer, &toolstack, &mut report))
+    });
+    let exit = report.told(&result);
+    for step in toolstack.steps() {
+        println!("{step}");
+    }
+    exit
+}
+
 /// Measure, and whatever comes of the rest, extend the last event.
 fn measured_launch(
     loaded: Loaded,
@@ -111,8 +142,8 @@ fn measured_launch(
         .and_then(|built| hand_off(built, &mut measurer, toolstack, report));
     let finished = match &result {
         Ok(_) => Ok(()),
-        Err(Error::Denied { .. }) => measurer.finish(Final::Refused),
-        Err(_) => measurer.finish(Final::Failed),
+        Err(Error::Denied { .. }) => measurer.finish(Outcome::Refused),
+        Err(_) => measurer.finish(Outcome::Failed),
     };
     report.measured(&measurer);
     // A launch that failed stays failed for its own reason; that its last
@@ -134,18 +165,19 @@ fn approve(
     report: &mut Report,
 ) -> Result<Approved, Error> {
     let measured = measure::measure(loaded, measurer)?;
+    load::as_promised(&measured.loaded, &measured.artefacts)?;
+    let domains = measured.loaded.config.domains.len();
+    report.digests(&measured);
     report.end(&measurer.describe());
 
     report.begin("policy");
     let platform = toolstack.platform().map_err(|source| Error::Toolstack { source })?;
-    let verdict = policy::decide(&measured, measurer, platform)?;
+    let verdict = policy::decide(&measured, platform, measurer.facts())?;
     measurer.verdict(&verdict)?;
     report.decided(&verdict, &measured);
-    if !verdict.allows_any() {
-        return Err(Error::Denied { reason: verdict.describe() });
-    }
-    report.end(&verdict.describe());
-    Ok(Approved { measured, verdict })
+    let approval = verdict.approve().map_err(|verdict| Error::Denied { verdict })?;
+    report.end(&format!("{} of {domains} domains may start", approval.allowed().count()));
+    Ok(Approved { measured, approval })
 }
 
 /// Build every approved domain, paused.
@@ -169,7 +201,8 @@ fn hand_off(
     report: &mut Report,
 ) -> Result<HandedOff, Error> {
     report.begin("handoff");
-    measurer.finish(Final::Launched)?;
+    measurer.leave_out(built.left_out.keys().cloned());
+    measurer.finish(Outcome::Launched)?;
     let handed_off =
         handoff::hand_off(built, toolstack, |name, _| report.unpaused(name))?;
     report.end(&format!("{} domains running", handed_off.domains));
@@ -205,10 +238,10 @@ pub enum Error {
     #[error(transparent)]
     Script(#[from] policy::Error),
     /// Policy: the launch script decided that nothing may start.
-    #[error("the launch script denies the launch: {reason}")]
+    #[error("the launch script lets nothing start: {}", reasons(verdict))]
     Denied {
-        /// In its own words, domain by domain.
-        reason: String,
+        /// Why, domain by domain.
+        verdict: Box<Verdict>,
     },
     /// Build.
     #[error(transparent)]
@@ -216,6 +249,16 @@ pub enum Error {
     /// Hand-off.
     #[error(transparent)]
     HandOff(#[from] handoff::Error),
+}
+
+/// Every domain's reason, or the one reason of a launch denied as a whole.
+fn reasons(verdict: &Verdict) -> String {
+    if let Some(reason) = verdict.refused() {
+        return reason.to_owned();
+    }
+    let domains = verdict.domains().iter();
+    let each = domains.filter_map(|domain| Some(format!("{}: {}", domain.name, denial(domain)?)));
+    each.collect::<Vec<_>>().join("; ")
 }
 
 impl Error {
@@ -239,7 +282,7 @@ impl Error {
     pub fn domain(&self) -> Option<&str> {
         match self {
             Error::Load(load::Error::Artefact { domain, .. }) => {
-                domain.as_ref().map(domb_core::config::DomainName::as_str)
+                domain.as_ref().map(DomainName::as_str)
             }
             Error::Measure(error) => error.domain(),
             Error::Build(build::Error::Domain { name, .. }) => Some(name.as_str()),

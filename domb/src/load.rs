@@ -17,12 +17,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use domb_core::config::{Config, DomainName, resolve};
+use domb_core::config::{ArtefactKind, Config, DomainName, DomainType, resolve};
 use domb_core::diagnostic::{Diagnostic, render};
-use domb_core::measure::Original;
+use domb_core::measure::{self, Artefacts, Original};
 
 use crate::kernel;
-use crate::manifest::{Manifest, sha256_hex};
+use crate::manifest::{Entry, Manifest, Role, sha256_hex};
 use crate::ramdisk;
 use crate::sealed::Sealed;
 
@@ -67,9 +67,12 @@ pub struct Artefact {
     /// The path as the configuration has it.
     pub written: PathBuf,
     /// The bytes that are measured and booted.
-    pub sealed: Sealed,
+    pub sealed: Rc<Sealed>,
     /// The file they were made from, where that differs.
     pub original: Option<Original>,
+    /// For a kernel that was read from its own file: the entry points it has.
+    /// An image's kernels were looked at when it was made.
+    pub entries: Option<kernel::Entries>,
     /// The SHA-256 (hex) that the image's manifest promises for these bytes.
     pub promised_sha256: Option<String>,
 }
@@ -91,20 +94,54 @@ pub enum Source<'a> {
 pub fn load(path: &Path, source: Source<'_>) -> Result<Loaded, Error> {
     let config = config(path)?;
     let base = path.parent().unwrap_or(Path::new("."));
-    let mut loader = Loader { base, source, seen: BTreeMap::new() };
+    let mut loader = Loader { base, source, seen: BTreeMap::new(), stored: BTreeMap::new() };
 
-    let script = loader.optional(config.script.as_deref(), &Use::Script)?;
+    let script = loader.optional(config.script.as_deref(), &ArtefactKind::Script)?;
     let control_ramdisk = match &config.control {
-        Some(control) => loader.optional(control.ramdisk.as_deref(), &Use::ControlRamdisk)?,
+        Some(control) => {
+            loader.optional(control.ramdisk.as_deref(), &ArtefactKind::ControlRamdisk)?
+        }
         None => None,
     };
     let mut domains = BTreeMap::new();
     for domain in &config.domains {
-        let kernel = loader.artefact(&domain.kernel, &Use::Kernel(&domain.name))?;
-        let ramdisk = loader.optional(domain.ramdisk.as_deref(), &Use::Ramdisk(&domain.name))?;
+        let kind = ArtefactKind::Kernel(domain.name.clone());
+        let kernel = loader.artefact(&domain.kernel, &kind)?;
+        fits(&kernel, domain.kind).map_err(|cause| failed(&kind, domain.kernel.clone(), cause))?;
+        let kind = ArtefactKind::Ramdisk(domain.name.clone());
+        let ramdisk = loader.optional(domain.ramdisk.as_deref(), &kind)?;
         domains.insert(domain.name.clone(), DomainArtefacts { kernel, ramdisk });
     }
     Ok(Loaded { config, script, control_ramdisk, domains })
+}
+
+/// Compares the digests of what was sealed with those an image's manifest
+/// promises. This finds a damaged image; only the PCR finds a forged one.
+///
+/// # Errors
+/// The first artefact that is another than promised.
+pub fn as_promised(loaded: &Loaded, artefacts: &Artefacts) -> Result<(), Error> {
+    let same = |kind, file: &Artefact, hashed: &measure::Artefact| match &file.promised_sha256 {
+        Some(promised) if *promised != hashed.sha256() => {
+            let (promised, found) = (promised.clone(), hashed.sha256());
+            Err(failed(&kind, file.written.clone(), Cause::Digest { promised, found }))
+        }
+        _ => Ok(()),
+    };
+    if let (Some(file), Some(hashed)) = (&loaded.script, &artefacts.script) {
+        same(ArtefactKind::Script, file, hashed)?;
+    }
+    if let (Some(file), Some(hashed)) = (&loaded.control_ramdisk, &artefacts.control_ramdisk) {
+        same(ArtefactKind::ControlRamdisk, file, hashed)?;
+    }
+    for hashed in &artefacts.domains {
+        let files = &loaded.domains[&hashed.name];
+        same(ArtefactKind::Kernel(hashed.name.clone()), &files.kernel, &hashed.kernel)?;
+        if let (Some(file), Some(ramdisk)) = (&files.ramdisk, &hashed.ramdisk) {
+            same(ArtefactKind::Ramdisk(hashed.name.clone()), file, ramdisk)?;
+        }
+    }
+    Ok(())
 }
 
 /// Reads the configuration alone.
@@ -120,138 +157,163 @@ pub fn config(path: &Path) -> Result<Config, Error> {
     })
 }
 
-/// What an artefact is for; decides what its bytes have to be.
-#[derive(Clone, PartialEq, Eq, Debug)]
-enum Use<'a> {
-    Script,
-    ControlRamdisk,
-    Kernel(&'a DomainName),
-    Ramdisk(&'a DomainName),
+/// A kernel without the Xen note for the domain's type would build and then
+/// not start, or fail in libxl without saying why.
+fn fits(kernel: &Artefact, kind: DomainType) -> Result<(), Cause> {
+    let Some(entries) = kernel.entries else { return Ok(()) };
+    let entry = match kind {
+        DomainType::Pv => entries.pv,
+        DomainType::Pvh => entries.pvh,
+    };
+    if entry { Ok(()) } else { Err(Cause::NoEntry(kind.as_str())) }
 }
 
-impl Use<'_> {
-    fn describe(&self) -> String {
-        match self {
-            Use::Script => "launch script".to_owned(),
-            Use::ControlRamdisk => "control domain's ramdisk".to_owned(),
-            Use::Kernel(domain) => format!("kernel of domain {domain}"),
-            Use::Ramdisk(domain) => format!("ramdisk of domain {domain}"),
-        }
-    }
-
-    fn domain(&self) -> Option<DomainName> {
-        match self {
-            Use::Kernel(domain) | Use::Ramdisk(domain) => Some((*domain).clone()),
-            Use::Script | Use::ControlRamdisk => None,
-        }
-    }
-
-    /// The same file may serve as kernel of one domain and as ramdisk of
-    /// another, and is then sealed twice: the bytes that boot differ.
-    fn kind(&self) -> u8 {
-        match self {
-            Use::Script => 0,
-            Use::ControlRamdisk => 1,
-            Use::Kernel(_) => 2,
-            Use::Ramdisk(_) => 3,
-        }
-    }
+fn failed(kind: &ArtefactKind, path: PathBuf, cause: Cause) -> Error {
+    let (what, domain) = match kind {
+        ArtefactKind::Script => ("launch script".to_owned(), None),
+        ArtefactKind::ControlRamdisk => ("control domain's ramdisk".to_owned(), None),
+        ArtefactKind::Kernel(domain) => (format!("kernel of domain {domain}"), Some(domain)),
+        ArtefactKind::Ramdisk(domain) => (format!("ramdisk of domain {domain}"), Some(domain)),
+    };
+    Error::Artefact { what, domain: domain.cloned(), path, cause }
 }
 
 struct Loader<'a> {
     base: &'a Path,
     source: Source<'a>,
-    seen: BTreeMap<(PathBuf, u8), Rc<Artefact>>,
+    /// One file in two roles is sealed twice: the bytes that boot differ.
+    seen: BTreeMap<(PathBuf, Role), Rc<Artefact>>,
+    /// An image stores equal bytes once, and each is removed once sealed.
+    stored: BTreeMap<String, Rc<Sealed>>,
 }
 
 impl Loader<'_> {
     fn optional(
         &mut self,
         written: Option<&Path>,
-        of: &Use<'_>,
+        kind: &ArtefactKind,
     ) -> Result<Option<Rc<Artefact>>, Error> {
-        written.map(|written| self.artefact(written, of)).transpose()
+        written.map(|written| self.artefact(written, kind)).transpose()
     }
 
-    fn artefact(&mut self, written: &Path, of: &Use<'_>) -> Result<Rc<Artefact>, Error> {
-        let key = (written.to_path_buf(), of.kind());
+    fn artefact(&mut self, written: &Path, kind: &ArtefactKind) -> Result<Rc<Artefact>, Error> {
+        let role = Role::from(kind);
+        let key = (written.to_path_buf(), role);
         if let Some(artefact) = self.seen.get(&key) {
             return Ok(Rc::clone(artefact));
         }
         let artefact = match self.source {
-            Source::Files => self.from_file(written, of),
-            Source::Image(manifest) => from_image(manifest, written, of),
+            Source::Files => self.from_file(written, role),
+            Source::Image(manifest) => self.from_image(manifest, written, role),
         }
-        .map_err(|(path, cause)| Error::Artefact {
-            what: of.describe(),
-            domain: of.domain(),
-            path,
-            cause,
-        })?;
+        .map_err(|(path, cause)| failed(kind, path, cause))?;
         let artefact = Rc::new(artefact);
         self.seen.insert(key, Rc::clone(&artefact));
         Ok(artefact)
     }
 
-    fn from_file(&self, written: &Path, of: &Use<'_>) -> Result<Artefact, (PathBuf, Cause)> {
+    fn from_file(&self, written: &Path, role: Role) -> Result<Artefact, (PathBuf, Cause)> {
         let path = resolve(self.base, written);
         let bytes = fs::read(&path).map_err(|source| (path.clone(), source.into()))?;
-        let (boots, format) = boots(&bytes, of).map_err(|cause| (path.clone(), cause))?;
-        let original = format.map(|format| Original {
+        let boots = Boots::of(&bytes, role).map_err(|cause| (path.clone(), cause))?;
+        let original = boots.format.map(|format| Original {
             sha256: sha256_hex(&bytes),
             bytes: bytes.len() as u64,
             format,
         });
-        let sealed = Sealed::new(&name(written), &boots).map_err(|source| (path, source.into()))?;
-        Ok(Artefact { written: written.to_path_buf(), sealed, original, promised_sha256: None })
+        let sealed =
+            Sealed::new(&name(written), &boots.bytes).map_err(|source| (path, source.into()))?;
+        Ok(Artefact {
+            written: written.to_path_buf(),
+            sealed: Rc::new(sealed),
+            original,
+            entries: boots.entries,
+            promised_sha256: None,
+        })
+    }
+
+    /// `domb image` has already made it what boots.
+    fn from_image(
+        &mut self,
+        manifest: &Manifest,
+        written: &Path,
+        role: Role,
+    ) -> Result<Artefact, (PathBuf, Cause)> {
+        let entry = manifest
+            .artefact(written, role)
+            .ok_or_else(|| (written.to_path_buf(), Cause::NotInImage))?;
+        let sealed = match self.stored.get(&entry.stored) {
+            Some(sealed) => Rc::clone(sealed),
+            None => {
+                let sealed = seal_and_remove(entry)
+                    .map_err(|cause| (PathBuf::from(&entry.stored), cause))?;
+                self.stored.insert(entry.stored.clone(), Rc::clone(&sealed));
+                sealed
+            }
+        };
+        Ok(Artefact {
+            written: written.to_path_buf(),
+            sealed,
+            original: entry.original.clone(),
+            entries: None,
+            promised_sha256: Some(entry.sha256.clone()),
+        })
     }
 }
 
-/// The bytes that boot, and the original's format where they differ from it.
-fn boots<'b>(bytes: &'b [u8], of: &Use<'_>) -> Result<(Cow<'b, [u8]>, Option<String>), Cause> {
-    match of {
-        Use::Script => Ok((Cow::Borrowed(bytes), None)),
-        Use::Kernel(_) => {
-            let kernel = kernel::bootable(bytes)?;
-            let format = matches!(kernel.bytes, Cow::Owned(_)).then(|| kernel.format.to_string());
-            Ok((kernel.bytes, format))
-        }
-        Use::Ramdisk(_) => {
-            ramdisk::inspect(bytes)?;
-            Ok((Cow::Borrowed(bytes), None))
-        }
-        Use::ControlRamdisk => {
-            let format = ramdisk::inspect(bytes)?.to_string();
-            let archive = ramdisk::unpacked(bytes)?;
-            let changed = matches!(archive, Cow::Owned(_));
-            Ok((archive, changed.then_some(format)))
+/// What becomes of a file's bytes before they are sealed.
+pub struct Boots<'b> {
+    /// The bytes that boot.
+    pub bytes: Cow<'b, [u8]>,
+    /// The format of the file, where the bytes that boot differ from it.
+    pub format: Option<String>,
+    /// For a kernel: the entry points it has.
+    pub entries: Option<kernel::Entries>,
+}
+
+impl<'b> Boots<'b> {
+    /// Makes `bytes` what boots in that role, or says what is wrong with them.
+    ///
+    /// # Errors
+    /// They are no kernel, no whole ramdisk, or in a format nothing here reads.
+    pub fn of(bytes: &'b [u8], role: Role) -> Result<Boots<'b>, Cause> {
+        let plain = |bytes| Boots { bytes, format: None, entries: None };
+        match role {
+            Role::Script => Ok(plain(Cow::Borrowed(bytes))),
+            Role::Kernel => {
+                let kernel = kernel::bootable(bytes)?;
+                let changed = matches!(kernel.bytes, Cow::Owned(_));
+                let format = changed.then(|| kernel.format.to_string());
+                Ok(Boots { bytes: kernel.bytes, format, entries: Some(kernel.entries) })
+            }
+            Role::Ramdisk => {
+                ramdisk::inspect(bytes)?;
+                Ok(plain(Cow::Borrowed(bytes)))
+            }
+            Role::ControlRamdisk => {
+                let archive = ramdisk::unpacked(bytes)?;
+                let changed = matches!(archive, Cow::Owned(_));
+                let format = changed.then(|| ARCHIVE.to_owned());
+                Ok(Boots { bytes: archive, format, entries: None })
+            }
         }
     }
 }
 
-/// An artefact of the image: `domb image` has already made it what boots.
-fn from_image(
-    manifest: &Manifest,
-    written: &Path,
-    of: &Use<'_>,
-) -> Result<Artefact, (PathBuf, Cause)> {
-    let entry = manifest
-        .artefact(written, of.kind() == 2)
-        .ok_or_else(|| (written.to_path_buf(), Cause::NotInImage))?;
-    let stored = PathBuf::from(&entry.stored);
-    let failed = |cause: Cause| (stored.clone(), cause);
-    let bytes = fs::read(&stored).map_err(|source| failed(source.into()))?;
-    if bytes.len() as u64 != entry.bytes {
-        return Err(failed(Cause::Length { promised: entry.bytes, found: bytes.len() as u64 }));
+/// The format of a control ramdisk that was not one plain archive.
+const ARCHIVE: &str = "cpio archives, unpacked";
+
+/// The image's root is in RAM: what is sealed is not kept a second time.
+fn seal_and_remove(entry: &Entry) -> Result<Rc<Sealed>, Cause> {
+    let stored = Path::new(&entry.stored);
+    let bytes = fs::read(stored)?;
+    let found = bytes.len() as u64;
+    if found != entry.bytes {
+        return Err(Cause::Length { promised: entry.bytes, found });
     }
-    let sealed =
-        Sealed::new(&name(written), &bytes).map_err(|source| failed(source.into()))?;
-    Ok(Artefact {
-        written: written.to_path_buf(),
-        sealed,
-        original: entry.original.clone(),
-        promised_sha256: Some(entry.sha256.clone()),
-    })
+    let sealed = Sealed::new(&name(stored), &bytes)?;
+    fs::remove_file(stored)?;
+    Ok(Rc::new(sealed))
 }
 
 fn name(written: &Path) -> String {
@@ -304,9 +366,20 @@ pub enum Cause {
     /// It is no ramdisk, or not a whole one.
     #[error(transparent)]
     Ramdisk(#[from] ramdisk::Error),
+    /// It has no entry point for the domain's type.
+    #[error("the kernel has no Xen entry point for a {0} domain\nhint: choose the other `type`, or a kernel built for it (CONFIG_XEN_PV, CONFIG_PVH); `readelf -n` shows its Xen notes")]
+    NoEntry(&'static str),
     /// The image's manifest does not list it.
     #[error("the image's manifest does not list this path\nhint: make the image anew with `domb image`")]
     NotInImage,
+    /// It is not what the manifest says.
+    #[error("the image promises SHA-256 {promised} and holds {found}: the image is damaged\nhint: make the image anew with `domb image`")]
+    Digest {
+        /// The manifest's digest.
+        promised: String,
+        /// The digest of the sealed bytes.
+        found: String,
+    },
     /// It is not as long as the manifest says.
     #[error("the image promises {promised} bytes and holds {found}: the image is damaged\nhint: make the image anew with `domb image`")]
     Length {

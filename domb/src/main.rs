@@ -1,3 +1,47 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Being written.
-fn main() {}
+//! domb: the boot domain that builds a Xen platform, then leaves.
+//!
+//! As PID 1 of the first domain it sets the boot domain up, launches what
+//! `/domb/launch.toml` describes, and becomes the control domain's init
+//! (`boot`). As a command it is the integrator's tool (`cli`). The launch
+//! itself is the same in both: read `launch.rs` next.
+
+#[cfg(feature = "libxl")]
+mod boot;
+mod build;
+#[cfg(test)]
+mod build_tests;
+mod check;
+mod cli;
+mod compression;
+mod console;
+mod exit;
+mod handoff;
+mod image;
+mod kernel;
+mod launch;
+#[cfg(feature = "libxl")]
+mod libxl;
+mod load;
+mod manifest;
+mod measure;
+mod newc;
+mod policy;
+#[cfg(feature = "libxl")]
+mod pty;
+mod ramdisk;
+mod record;
+mod report;
+mod sealed;
+mod toolstack;
+mod tpm;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    #[cfg(feature = "libxl")]
+    if std::process::id() == 1 {
+        return boot::run().into();
+    }
+    cli::run().into()
+}

@@ -9,9 +9,8 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use domb_core::measure::Artefacts;
 use domb_core::policy::{
-    self, Facts, FactsError, FileFacts, Limits, PlatformFacts, Script, TpmFacts, Verdict,
+    self, Facts, FactsError, Limits, PlatformFacts, Script, TpmFacts, Verdict,
 };
 
 use crate::launch::Measured;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use domb_core::config::{DomainConfig, DomainName};
-use domb_core::policy::Verdict;
+use domb_core::policy::{self, Decision, Verdict};
 
 use crate::console;
 use crate::exit::Exit;
@@ -14,6 +14,7 @@ use crate::handoff::HandedOff;
 use crate::launch::{Error, Measured};
 use crate::load::{Artefact, Loaded};
 use crate::measure::Measurer;
+use crate::toolstack;
 use crate::report::{
     Domain, DomainState, Failure, File, Measurement, Outcome, Policy, Report, chain, hint, now_ms,
 };
@@ -37,7 +38,11 @@ impl Report {
             });
         }
         let count = loaded.config.domains.len();
-        let mib = loaded.bytes().div_ceil(1 << 20);
+        let sealed: BTreeMap<_, _> = loaded
+            .artefacts()
+            .map(|artefact| (artefact.sealed.path(), artefact.sealed.len()))
+            .collect();
+        let mib = sealed.values().sum::<u64>().div_ceil(1 << 20);
         self.end(&format!("{count} domains, {mib} MiB of artefacts sealed"));
     }
 
@@ -63,9 +68,10 @@ impl Report {
         for line in verdict.log() {
             console::line("script", line);
         }
-        for (name, reason) in verdict.denials() {
-            console::line("policy", &format!("{name} denied: {reason}"));
-            if let Some(domain) = self.domain(name) {
+        for decision in verdict.domains() {
+            let Some(reason) = denial(decision) else { continue };
+            console::line("policy", &format!("{} denied: {reason}", decision.name));
+            if let Some(domain) = self.domain(&decision.name) {
                 domain.state = DomainState::Denied;
                 domain.reason = Some(reason);
             }
@@ -125,21 +131,60 @@ impl Report {
         });
     }
 
-    /// The launch is over: says how, and writes the report to `path`.
-    pub fn ended(&mut self, result: &Result<HandedOff, Error>, path: &Path) {
+    /// The launch is over: says how, and gives its exit code.
+    pub fn told(&mut self, result: &Result<HandedOff, Error>) -> Exit {
         match result {
             Ok(_) => {
                 self.outcome = Outcome::Launched;
                 self.exit_code = Exit::Success.code();
+                Exit::Success
             }
-            Err(error) => self.failed(error),
+            Err(error) => {
+                self.failed(error);
+                error.exit()
+            }
         }
+    }
+
+    /// The launch is over: says how, and writes the report to `path`.
+    pub fn ended(&mut self, result: &Result<HandedOff, Error>, path: &Path) {
+        self.told(result);
+        self.save(path);
+    }
+
+    /// Writes the report; that it cannot be written is said and no more: the
+    /// console had the same facts.
+    pub fn save(&self, path: &Path) {
         match self.write(path) {
             Ok(()) => console::line("report", &path.display().to_string()),
             Err(error) => {
                 console::line("report", &format!("cannot write {}: {error}", path.display()));
             }
         }
+    }
+
+    /// There is no toolstack: nothing was tried. Says so, writes the report
+    /// to `path`, and gives the exit code.
+    pub fn no_toolstack(mut self, error: &toolstack::Error, path: &Path) -> Exit {
+        self.failed_before_launch("toolstack", Exit::NoToolstack, error);
+        self.save(path);
+        Exit::NoToolstack
+    }
+
+    /// The boot domain could not be set up; there was no launch.
+    pub fn failed_before_launch(&mut self, phase: &str, exit: Exit, error: &dyn std::error::Error) {
+        self.outcome = Outcome::Failed;
+        self.exit_code = exit.code();
+        let failure = Failure {
+            phase: phase.to_owned(),
+            domain: None,
+            cause: chain(error),
+            hint: hint(error),
+            console: Vec::new(),
+            toolstack_log: Vec::new(),
+        };
+        failure.print(exit);
+        self.failure = Some(failure);
     }
 
     fn failed(&mut self, error: &Error) {
@@ -184,6 +229,16 @@ impl Failure {
         if let Some(hint) = &self.hint {
             console::line("hint", hint);
         }
+    }
+}
+
+/// Why the script does not let a domain start; None when it does.
+#[must_use]
+pub fn denial(decision: &Decision) -> Option<String> {
+    match &decision.outcome {
+        policy::Outcome::Allow => None,
+        policy::Outcome::Deny { reason } => Some(reason.clone()),
+        policy::Outcome::Skipped { needs } => Some(format!("it needs {needs}, which is denied")),
     }
 }
 

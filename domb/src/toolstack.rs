@@ -3,6 +3,7 @@
 //! them on Xen; [`DryRun`] writes them down for `domb launch --dry-run`.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use domb_core::config::DomainConfig;
@@ -93,6 +94,7 @@ pub struct Error {
 #[derive(Debug, Default)]
 pub struct DryRun {
     steps: RefCell<Vec<String>>,
+    domains: RefCell<BTreeMap<Domid, State>>,
 }
 
 impl DryRun {
@@ -119,20 +121,24 @@ impl Toolstack for DryRun {
         _ramdisk: Option<&Path>,
     ) -> Result<(), Error> {
         self.note(format!("create  {:>5} {}", domain.domid, domain.name));
+        let paused = State::Paused { seclabel: domain.seclabel.clone() };
+        self.domains.borrow_mut().insert(domain.domid, paused);
         Ok(())
     }
 
     fn unpause(&self, domid: Domid) -> Result<(), Error> {
         self.note(format!("unpause {domid:>5}"));
+        self.domains.borrow_mut().insert(domid, State::Running);
         Ok(())
     }
 
-    fn state(&self, _domid: Domid) -> Result<State, Error> {
-        Ok(State::Running)
+    fn state(&self, domid: Domid) -> Result<State, Error> {
+        Ok(self.domains.borrow().get(&domid).cloned().unwrap_or(State::Absent))
     }
 
     fn destroy(&self, domid: Domid) -> Result<(), Error> {
         self.note(format!("destroy {domid:>5}"));
+        self.domains.borrow_mut().remove(&domid);
         Ok(())
     }
 

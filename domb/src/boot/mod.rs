@@ -27,6 +27,7 @@ use crate::report::{Report, chain, hint};
 use crate::tpm::TpmDevice;
 
 const CONFIGURATION: &str = "/domb/launch.toml";
+const REPORT: &str = "/run/domb/report.json";
 const MANIFEST: &str = "/domb/manifest.json";
 
 /// Boots. Comes back only to say that PID 1 could not leave in any way.
@@ -41,7 +42,7 @@ pub fn run() -> Exit {
         config: PathBuf::from(CONFIGURATION),
         tpm: TpmDevice::default(),
         event_log: PathBuf::from("/run/domb/eventlog"),
-        report: PathBuf::from("/run/domb/report.json"),
+        report: PathBuf::from(REPORT),
     };
     let ended = launch::launch(&options, Source::Image(&manifest), &toolstack);
     drop(toolstack);
@@ -57,7 +58,7 @@ fn set_up() -> Result<(Manifest, Libxl), Error> {
     let manifest = Manifest::read(Path::new(MANIFEST))?;
     let count = modules::load(&manifest)?;
     mounts::mount_xenfs()?;
-    let daemons = daemons::start()?;
+    let daemons = daemons::start(&manifest)?;
     let toolstack = Libxl::open(Path::new("/run/domb/libxl.log"))?;
     console::line("boot", &format!("{count} kernel modules, {}", daemons.describe()));
     Ok((manifest, toolstack))
@@ -103,13 +104,9 @@ fn after_failure(next: Option<Next>) -> Exit {
 
 fn fail_before_launch(error: &Error) -> Exit {
     let exit = Exit::Setup;
-    console::line("FAILED", &format!("phase boot, exit code {}", exit.code()));
-    tell(error);
     let mut report = Report::new(Path::new(CONFIGURATION));
     report.failed_before_launch("boot", exit, error);
-    if let Err(error) = report.write(Path::new("/run/domb/report.json")) {
-        console::line("report", &format!("cannot be written: {error}"));
-    }
+    report.save(Path::new(REPORT));
     console::line("exit", "nothing was built: the machine halts");
     power::halt()
 }

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Build and hand-off against a toolstack that fails on demand: what is left
+//! of a platform when one step of it goes wrong.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::rc::Rc;
+
+use domb_core::config::{Config, DomainConfig};
+use domb_core::measure::Bank;
+use domb_core::policy::{Facts, Flask, Limits, PlatformFacts, decide};
+use domb_core::units::Domid;
+
+use crate::build::{Built, Cause, Error, build};
+use crate::handoff::hand_off;
+use crate::launch::{Approved, Measured};
+use crate::load::{Artefact, DomainArtefacts, Loaded};
+use crate::sealed::Sealed;
+use crate::toolstack::{self, State, Toolstack};
+
+/// Builds what it is asked but what it is told not to, and writes it down.
+#[derive(Default)]
+struct Fake {
+    steps: RefCell<Vec<String>>,
+    there: RefCell<BTreeMap<u16, State>>,
+    fail_create: Option<u16>,
+    fail_unpause: Option<u16>,
+    crash: Option<u16>,
+    free_mib: Option<u64>,
+    flask: Option<Flask>,
+    real_label: Option<&'static str>,
+}
+
+impl Fake {
+    fn note(&self, step: &str, domid: Domid) {
+        self.steps.borrow_mut().push(format!("{step} {domid}"));
+    }
+
+    fn steps(&self) -> String {
+        self.steps.borrow().join(", ")
+    }
+}
+
+fn refusal() -> toolstack::Error {
+    toolstack::Error { text: "libxl says no".to_owned(), log: vec!["why".to_owned()] }
+}
+
+impl Toolstack for Fake {
+    fn platform(&self) -> Result<PlatformFacts, toolstack::Error> {
+        Ok(PlatformFacts {
+            free_memory_mib: self.free_mib,
+            flask: self.flask,
+            ..PlatformFacts::default()
+        })
+    }
+
+    fn create(
+        &self,
+        domain: &DomainConfig,
+        _kernel: &Path,
+        _ramdisk: Option<&Path>,
+    ) -> Result<(), toolstack::Error> {
+        if self.fail_create == Some(domain.domid.value()) {
+            return Err(refusal());
+        }
+        self.note("create", domain.domid);
+        let seclabel = self.real_label.map(str::to_owned);
+        self.there.borrow_mut().insert(domain.domid.value(), State::Paused { seclabel });
+        Ok(())
+    }
+
+    fn unpause(&self, domid: Domid) -> Result<(), toolstack::Error> {
+        if self.fail_unpause == Some(domid.value()) {
+            return Err(refusal());
+        }
+        self.note("unpause", domid);
+        let state = if self.crash == Some(domid.value()) {
+            State::Shutdown("crash".to_owned())
+        } else {
+            State::Running
+        };
+        self.there.borrow_mut().insert(domid.value(), state);
+        Ok(())
+    }
+
+    fn state(&self, domid: Domid) -> Result<State, toolstack::Error> {
+        Ok(self.there.borrow().get(&domid.value()).cloned().unwrap_or(State::Absent))
+    }
+
+    fn destroy(&self, domid: Domid) -> Result<(), toolstack::Error> {
+        self.note("destroy", domid);
+        self.there.borrow_mut().remove(&domid.value());
+        Ok(())
+    }
+
+    fn console_tail(&self, domid: Domid) -> Vec<String> {
+        vec![format!("last words of {domid}")]
+    }
+}
+
+/// store (7), net (9, needs store), web (42, needs net); `extra` goes into
+/// net's table.
+fn approved(extra: &str) -> Approved {
+    let domain = |name: &str, domid: u16, more: &str| {
+        format!(
+            "[[domain]]\nname = \"{name}\"\ndomid = {domid}\ntype = \"pv\"\n\
+             kernel = \"k\"\nmemory = \"96M\"\n{more}\n"
+        )
+    };
+    let text = [
+        domain("store", 7, ""),
+        domain("net", 9, &format!("after = [\"store\"]\n{extra}")),
+        domain("web", 42, "after = [\"net\"]"),
+    ]
+    .concat();
+    let config = Config::parse("launch.toml", text.as_bytes()).unwrap();
+    let kernel = Rc::new(Artefact {
+        written: "k".into(),
+        sealed: Rc::new(Sealed::new("k", b"kernel").unwrap()),
+        original: None,
+        entries: None,
+        promised_sha256: None,
+    });
+    let domains = config
+        .domains
+        .iter()
+        .map(|domain| {
+            let files = DomainArtefacts { kernel: Rc::clone(&kernel), ramdisk: None };
+            (domain.name.clone(), files)
+        })
+        .collect();
+    let loaded = Loaded { config, script: None, control_ramdisk: None, domains };
+    let artefacts = crate::measure::artefacts(&loaded, &[Bank::Sha256]).unwrap();
+    let facts =
+        Facts::gather(&loaded.config, &artefacts, PlatformFacts::default(), None).unwrap();
+    let verdict = decide(None, &facts, &Limits::default(), || false).unwrap();
+    let approval = verdict.approve().unwrap();
+    Approved { measured: Measured { loaded, artefacts }, approval }
+}
+
+fn built<'t>(fake: &'t Fake, extra: &str) -> Result<Built<'t>, Error> {
+    build(&approved(extra), fake, |_| {})
+}
+
+fn cause(result: Result<Built<'_>, Error>) -> (String, Cause) {
+    match result {
+        Err(Error::Domain { name, cause, .. }) => (name.to_string(), cause),
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("it was built"),
+    }
+}
+
+#[test]
+fn everything_is_built_before_anything_runs_and_in_start_order() {
+    let fake = Fake::default();
+    let built = built(&fake, "").unwrap();
+    let handed_off = hand_off(built, &fake, |_, _| {}).unwrap();
+    assert_eq!(handed_off.domains, 3);
+    assert_eq!(fake.steps(), "create 7, create 9, create 42, unpause 7, unpause 9, unpause 42");
+}
+
+#[test]
+fn a_domain_that_cannot_be_built_takes_the_others_down_last_first() {
+    let fake = Fake { fail_create: Some(42), ..Fake::default() };
+    let (name, cause) = cause(built(&fake, ""));
+    assert_eq!(name, "web");
+    assert!(matches!(cause, Cause::Toolstack(error) if error.log == ["why"]));
+    assert_eq!(fake.steps(), "create 7, create 9, destroy 9, destroy 7");
+}
+
+#[test]
+fn a_domain_that_may_be_skipped_takes_only_those_that_need_it() {
+    let fake = Fake { fail_create: Some(9), ..Fake::default() };
+    let built = built(&fake, "on_failure = \"skip\"").unwrap();
+    let left_out: Vec<&str> = built.left_out.keys().map(|name| name.as_str()).collect();
+    assert_eq!(left_out, ["net", "web"]);
+    assert_eq!(hand_off(built, &fake, |_, _| {}).unwrap().domains, 1);
+    assert_eq!(fake.steps(), "create 7, unpause 7");
+}
+
+#[test]
+fn a_built_platform_that_is_dropped_is_destroyed() {
+    let fake = Fake::default();
+    drop(built(&fake, "").unwrap());
+    assert_eq!(
+        fake.steps(),
+        "create 7, create 9, create 42, destroy 42, destroy 9, destroy 7"
+    );
+}
+
+#[test]
+fn a_domain_that_does_not_start_takes_the_others_down() {
+    let fake = Fake { fail_unpause: Some(9), ..Fake::default() };
+    let built = built(&fake, "").unwrap();
+    let error = hand_off(built, &fake, |_, _| {}).unwrap_err();
+    assert_eq!(error.to_string(), "start domain net (domid 9)");
+    assert!(fake.steps().ends_with("unpause 7, destroy 42, destroy 9, destroy 7"));
+}
+
+#[test]
+fn a_domain_that_crashes_at_once_is_a_failure_with_its_last_words() {
+    let fake = Fake { crash: Some(42), ..Fake::default() };
+    let built = built(&fake, "").unwrap();
+    let error = hand_off(built, &fake, |_, _| {}).unwrap_err();
+    assert_eq!(error.name.as_str(), "web");
+    assert_eq!(error.console, ["last words of 42"]);
+    assert!(fake.there.borrow().is_empty());
+}
+
+#[test]
+fn a_domid_that_is_in_use_is_refused_and_its_owner_left_alone() {
+    let fake = Fake::default();
+    fake.there.borrow_mut().insert(9, State::Running);
+    let (name, cause) = cause(built(&fake, ""));
+    assert_eq!(name, "net");
+    assert!(matches!(cause, Cause::DomidInUse));
+    assert_eq!(fake.steps(), "create 7, destroy 7");
+}
+
+#[test]
+fn memory_that_is_not_free_is_refused_before_libxl_is_asked() {
+    let fake = Fake { free_mib: Some(200), ..Fake::default() };
+    let (name, cause) = cause(built(&fake, ""));
+    assert_eq!(name, "web");
+    assert!(matches!(cause, Cause::Memory { need, free } if need.0 == 98 && free.0 == 4));
+    assert_eq!(fake.steps(), "create 7, create 9, destroy 9, destroy 7");
+}
+
+#[test]
+fn a_label_that_nothing_enforces_builds_nothing() {
+    for flask in [None, Some(Flask::Absent), Some(Flask::Permissive)] {
+        let fake = Fake { flask, ..Fake::default() };
+        let (name, cause) = cause(built(&fake, "seclabel = \"system_u:system_r:guest_t\""));
+        assert_eq!(name, "net");
+        assert!(matches!(cause, Cause::LabelNotEnforced { .. }));
+        assert_eq!(fake.steps(), "");
+    }
+}
+
+#[test]
+fn a_domain_that_has_another_label_than_asked_is_destroyed() {
+    let fake = Fake {
+        flask: Some(Flask::Enforcing),
+        real_label: Some("system_u:system_r:other_t"),
+        ..Fake::default()
+    };
+    let (_, cause) = cause(built(&fake, "seclabel = \"system_u:system_r:guest_t\""));
+    assert!(matches!(cause, Cause::OtherLabel { .. }));
+    assert_eq!(fake.steps(), "create 7, create 9, destroy 9, destroy 7");
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The command line: one verb, one function.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::exit::Exit;
+use crate::tpm::TpmDevice;
+use crate::{check, image, launch, report};
+#[cfg(feature = "libxl")]
+use crate::load::Source;
+
+/// Build a Xen platform from one launch configuration: measured, decided by a
+/// script, at fixed domids.
+#[derive(Parser)]
+#[command(name = "domb", version, max_term_width = 100, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Say what is wrong with a launch configuration, on any host
+    Check(Check),
+    /// Make the boot domain's image
+    Image(image::Options),
+    /// Launch the platform from a running domain 0
+    Launch(Launch),
+}
+
+#[derive(Args)]
+struct Check {
+    /// The launch configuration
+    config: PathBuf,
+    /// Diagnostics as JSON on standard output
+    #[arg(long)]
+    json: bool,
+    /// Treat warnings as errors
+    #[arg(long)]
+    deny_warnings: bool,
+}
+
+#[derive(Args)]
+struct Launch {
+    /// The launch configuration
+    config: PathBuf,
+    /// Measure and decide, but only print what would be built; the TPM is not touched
+    #[arg(long)]
+    dry_run: bool,
+    /// The TPM: a character device, or swtpm:HOST:PORT
+    #[arg(long, default_value_t)]
+    tpm: TpmDevice,
+    /// Where the event log is written
+    #[arg(long, value_name = "FILE", default_value = "/run/domb/eventlog")]
+    event_log: PathBuf,
+    /// Where the boot report is written
+    #[arg(long, value_name = "FILE", default_value = "/run/domb/report.json")]
+    report: PathBuf,
+}
+
+impl Launch {
+    fn run(self) -> Exit {
+        let options = launch::Options {
+            config: self.config,
+            tpm: self.tpm,
+            event_log: self.event_log,
+            report: self.report,
+        };
+        if self.dry_run {
+            return launch::dry_run(&options);
+        }
+        on_xen(&options)
+    }
+}
+
+#[cfg(feature = "libxl")]
+fn on_xen(options: &launch::Options) -> Exit {
+    let log = options.report.with_file_name("libxl.log");
+    match crate::libxl::Libxl::open(&log) {
+        Ok(toolstack) => launch::launch(options, Source::Files, &toolstack).exit(),
+        Err(error) => {
+            report::Report::new(&options.config).no_toolstack(&error, &options.report)
+        }
+    }
+}
+
+#[cfg(not(feature = "libxl"))]
+fn on_xen(options: &launch::Options) -> Exit {
+    let error = crate::toolstack::Error {
+        text: "this domb was built without libxl\nhint: build it with `scripts/build`".to_owned(),
+        log: Vec::new(),
+    };
+    report::Report::new(&options.config).no_toolstack(&error, &options.report)
+}
+
+/// Runs what the command line asks for.
+#[must_use]
+pub fn run() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Success };
+            // The text is lost only with the terminal it is meant for.
+            return if error.print().is_ok() { exit } else { Exit::Usage };
+        }
+    };
+    match cli.verb {
+        Verb::Check(check) => check::run(&check.config, check.json, check.deny_warnings),
+        Verb::Image(options) => image::command(&options),
+        Verb::Launch(options) => options.run(),
+    }
+}
