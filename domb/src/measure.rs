@@ -22,7 +22,8 @@ use std::path::{Path, PathBuf};
 
 use domb_core::config::{Config, DomainName, TpmMode};
 use domb_core::measure::{
-    Bank, Digests, Event, Outcome, VerdictRecord, event_log, final_event, launch_events, replay_all, verdict_event,
+    Bank, Digests, Event, Outcome, VerdictRecord, event_log, final_event, launch_events,
+    replay_all, verdict_event,
 };
 use domb_core::policy::{TpmFacts, TpmState, Verdict};
 use domb_core::units::PcrIndex;
@@ -91,14 +92,18 @@ impl Measurer {
     /// Under `tpm = "required"`: there is no TPM, it has no active bank or one
     /// that domb cannot compute, or the log cannot be written.
     pub fn begin(config: &Config, event_log: &Path, device: &TpmDevice) -> Result<Measurer, Error> {
-        let mut measurer = Measurer { not_measured: None, ..Measurer::rehearse(config) };
+        let mut measurer = Measurer {
+            not_measured: None,
+            ..Measurer::rehearse(config)
+        };
         if config.tpm == TpmMode::Off {
             measurer.not_measured = Some("[measure] tpm is \"off\"".to_owned());
         } else {
             let opened = measurer.open_tpm(device);
             measurer.settle(opened)?;
         }
-        let opened = LogFile::create(event_log, &measurer.banks).map(|log| measurer.log = Some(log));
+        let opened =
+            LogFile::create(event_log, &measurer.banks).map(|log| measurer.log = Some(log));
         measurer.settle(opened)?;
         Ok(measurer)
     }
@@ -128,10 +133,16 @@ impl Measurer {
         self.state = TpmState::Failed;
         let banks = tpm.active_banks(pcr)?;
         if !banks.unknown.is_empty() {
-            return Err(Error::UnknownBanks { device: device.clone(), algorithms: banks.unknown });
+            return Err(Error::UnknownBanks {
+                device: device.clone(),
+                algorithms: banks.unknown,
+            });
         }
         if banks.known.is_empty() {
-            return Err(Error::NoBank { device: device.clone(), pcr });
+            return Err(Error::NoBank {
+                device: device.clone(),
+                pcr,
+            });
         }
         self.initial = tpm.read_all(pcr, &banks.known)?;
         self.banks = banks.known;
@@ -161,8 +172,16 @@ impl Measurer {
     /// What the launch script may know about the measurement.
     #[must_use]
     pub fn facts(&self) -> Option<TpmFacts> {
-        let values = if self.state == TpmState::Measured { self.expected() } else { Digests::default() };
-        Some(TpmFacts { state: self.state, pcr: self.config.pcr.value(), values: by_name(&values) })
+        let values = if self.state == TpmState::Measured {
+            self.expected()
+        } else {
+            Digests::default()
+        };
+        Some(TpmFacts {
+            state: self.state,
+            pcr: self.config.pcr.value(),
+            values: by_name(&values),
+        })
     }
 
     /// Logs and extends each of `events`, in order.
@@ -187,7 +206,10 @@ impl Measurer {
     /// As [`record`](Measurer::record).
     pub fn verdict(&mut self, verdict: &Verdict) -> Result<(), Error> {
         let names = self.config.domains.iter().map(|domain| &domain.name);
-        let allowed = names.filter(|name| verdict.allows(name.as_str())).cloned().collect();
+        let allowed = names
+            .filter(|name| verdict.allows(name.as_str()))
+            .cloned()
+            .collect();
         let event = verdict_event(&self.config, &VerdictRecord { allowed }, &self.banks)?;
         self.record(vec![event])
     }
@@ -206,15 +228,23 @@ impl Measurer {
     /// As [`record`](Measurer::record); also when the PCR holds another value
     /// than the events give.
     pub fn finish(&mut self, outcome: Outcome) -> Result<(), Error> {
-        if !matches!((self.ended, outcome), (None, _) | (Some(Outcome::Launched), Outcome::Failed)) {
+        if !matches!(
+            (self.ended, outcome),
+            (None, _) | (Some(Outcome::Launched), Outcome::Failed)
+        ) {
             return Ok(());
         }
         let event = final_event(&self.config, outcome, &self.left_out, &self.banks)?;
         self.ended = Some(outcome);
-        let export = self.log.as_ref().map_or(Ok(()), |log| log.write_cel(self.events.iter().chain([&event])));
+        let export = self.log.as_ref().map_or(Ok(()), |log| {
+            log.write_cel(self.events.iter().chain([&event]))
+        });
         let closed = match (export, outcome) {
             (Err(error), Outcome::Launched | Outcome::Refused) => Err(error),
-            (export, _) => self.log_and_extend(event).and_then(|()| self.check_pcr()).and(export),
+            (export, _) => self
+                .log_and_extend(event)
+                .and_then(|()| self.check_pcr())
+                .and(export),
         };
         self.settle(closed)
     }
@@ -223,11 +253,20 @@ impl Measurer {
     #[must_use]
     pub fn summary(&self) -> Summary {
         let measured = self.state == TpmState::Measured;
-        let initial: Digests = self.initial.iter().filter(|value| !value.is_zero()).copied().collect();
+        let initial: Digests = self
+            .initial
+            .iter()
+            .filter(|value| !value.is_zero())
+            .copied()
+            .collect();
         Summary {
             pcr: self.config.pcr,
             events: self.events.len(),
-            values: by_name(&if measured { self.expected() } else { Digests::default() }),
+            values: by_name(&if measured {
+                self.expected()
+            } else {
+                Digests::default()
+            }),
             initial: by_name(&initial),
             event_log: self.log.as_ref().map(|log| log.path().to_owned()),
             not_measured: self.not_measured.clone(),
@@ -241,7 +280,11 @@ impl Measurer {
         let banks: Vec<&str> = self.banks.iter().map(|bank| bank.name()).collect();
         match &self.not_measured {
             Some(why) => format!("NOT MEASURED: {why}"),
-            None => format!("{events} events in PCR {}, {}", self.config.pcr, banks.join(" ")),
+            None => format!(
+                "{events} events in PCR {}, {}",
+                self.config.pcr,
+                banks.join(" ")
+            ),
         }
     }
 
@@ -249,7 +292,10 @@ impl Measurer {
     /// be logged is not extended. The one exception is a final `failed`, which
     /// closes the PCR whatever else is broken.
     fn log_and_extend(&mut self, event: Event) -> Result<(), Error> {
-        let logged = self.log.as_mut().map_or(Ok(()), |log| log.append(&event_log::entry(&event)));
+        let logged = self
+            .log
+            .as_mut()
+            .map_or(Ok(()), |log| log.append(&event_log::entry(&event)));
         if logged.is_ok() || self.ended == Some(Outcome::Failed) {
             if let Some(tpm) = &mut self.tpm {
                 tpm.extend(event.pcr, &event.digests)?;
@@ -263,11 +309,21 @@ impl Measurer {
     fn check_pcr(&mut self) -> Result<(), Error> {
         let expected = self.expected();
         let pcr = self.config.pcr;
-        let Some(tpm) = self.tpm.as_mut().filter(|_| self.state == TpmState::Measured) else { return Ok(()) };
+        let Some(tpm) = self
+            .tpm
+            .as_mut()
+            .filter(|_| self.state == TpmState::Measured)
+        else {
+            return Ok(());
+        };
         for value in expected.iter() {
             let found = tpm.read(pcr, value.bank())?;
             if found != *value {
-                return Err(Error::Diverged { pcr, expected: *value, found });
+                return Err(Error::Diverged {
+                    pcr,
+                    expected: *value,
+                    found,
+                });
             }
         }
         Ok(())
@@ -275,8 +331,11 @@ impl Measurer {
 
     /// The PCR's values after the events so far.
     fn expected(&self) -> Digests {
-        replay_all(self.events.iter().map(|event| &event.digests), &self.initial)
-            .expect("events are made for the banks that were read")
+        replay_all(
+            self.events.iter().map(|event| &event.digests),
+            &self.initial,
+        )
+        .expect("events are made for the banks that were read")
     }
 
     /// Says what a failure means: an error under `required`; otherwise the end
@@ -289,13 +348,19 @@ impl Measurer {
         if self.config.tpm == TpmMode::Required {
             return Err(error);
         }
-        let mut why = self.not_measured.take().map_or(String::new(), |why| why + "; ");
+        let mut why = self
+            .not_measured
+            .take()
+            .map_or(String::new(), |why| why + "; ");
         why += &chain(&error).join(": ");
         if self.tpm.is_some() && self.ended.is_none() {
             self.ended = Some(Outcome::Failed);
             let event = domb_core::measure::failed_event(self.config.pcr, &self.banks);
             if let Err(error) = self.log_and_extend(event) {
-                why += &format!("; the PCR could not be closed: {}", chain(&error).join(": "));
+                why += &format!(
+                    "; the PCR could not be closed: {}",
+                    chain(&error).join(": ")
+                );
             }
         }
         self.tpm = None;
@@ -305,5 +370,8 @@ impl Measurer {
 }
 
 fn by_name(values: &Digests) -> BTreeMap<String, String> {
-    values.iter().map(|value| (value.bank().name().to_owned(), value.to_string())).collect()
+    values
+        .iter()
+        .map(|value| (value.bank().name().to_owned(), value.to_string()))
+        .collect()
 }

@@ -26,8 +26,15 @@ pub fn artefacts(loaded: &Loaded, banks: &[Bank]) -> Result<Artefacts, Error> {
     let ramdisk = |file: &load::Artefact| digests.artefact(file, "the control ramdisk", None);
     let domains = loaded.domains.iter().map(|(name, files)| {
         let kernel = digests.artefact(&files.kernel, "the kernel", Some(name))?;
-        let ramdisk = files.ramdisk.as_deref().map(|file| digests.artefact(file, "the ramdisk", Some(name)));
-        Ok(DomainArtefacts { name: name.clone(), kernel, ramdisk: ramdisk.transpose()? })
+        let ramdisk = files
+            .ramdisk
+            .as_deref()
+            .map(|file| digests.artefact(file, "the ramdisk", Some(name)));
+        Ok(DomainArtefacts {
+            name: name.clone(),
+            kernel,
+            ramdisk: ramdisk.transpose()?,
+        })
     });
     Ok(Artefacts {
         script: loaded.script.as_deref().map(script).transpose()?,
@@ -42,8 +49,10 @@ struct Hashed(BTreeMap<*const Sealed, io::Result<Digests>>);
 
 impl Hashed {
     fn of(loaded: &Loaded, banks: &[Bank]) -> Hashed {
-        let files: BTreeMap<*const Sealed, &Sealed> =
-            loaded.artefacts().map(|file| (std::ptr::from_ref(&*file.sealed), &*file.sealed)).collect();
+        let files: BTreeMap<*const Sealed, &Sealed> = loaded
+            .artefacts()
+            .map(|file| (std::ptr::from_ref(&*file.sealed), &*file.sealed))
+            .collect();
         let (places, files): (Vec<_>, Vec<_>) = files.into_iter().unzip();
         Hashed(places.into_iter().zip(hash(&files, banks)).collect())
     }
@@ -58,8 +67,14 @@ impl Hashed {
             Ok(digests) => digests.clone(),
             Err(source) => {
                 let source = io::Error::new(source.kind(), source.to_string());
-                let of = domain.map(|name| format!(" of domain {name}")).unwrap_or_default();
-                return Err(Error::Hash { what: format!("{what}{of}"), domain: domain.cloned(), source });
+                let of = domain
+                    .map(|name| format!(" of domain {name}"))
+                    .unwrap_or_default();
+                return Err(Error::Hash {
+                    what: format!("{what}{of}"),
+                    domain: domain.cloned(),
+                    source,
+                });
             }
         };
         Ok(Artefact {
@@ -85,13 +100,22 @@ fn hash(files: &[&Sealed], banks: &[Bank]) -> Vec<io::Result<Digests>> {
     let mut tasks: Vec<Task<'_>> = files
         .iter()
         .enumerate()
-        .flat_map(|(file, sealed)| shares.iter().map(move |banks| Task { file, sealed, banks: banks.clone() }))
+        .flat_map(|(file, sealed)| {
+            shares.iter().map(move |banks| Task {
+                file,
+                sealed,
+                banks: banks.clone(),
+            })
+        })
         .filter(|task| !task.banks.is_empty())
         .collect();
     tasks.sort_by_key(|task| task.sealed.len());
-    let workers = thread::available_parallelism().map_or(1, usize::from).min(tasks.len());
+    let workers = thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(tasks.len());
     let tasks = Mutex::new(tasks);
-    let results: Mutex<Vec<io::Result<Digests>>> = Mutex::new(files.iter().map(|_| Ok(Digests::default())).collect());
+    let results: Mutex<Vec<io::Result<Digests>>> =
+        Mutex::new(files.iter().map(|_| Ok(Digests::default())).collect());
     thread::scope(|scope| {
         for _ in 1..workers {
             scope.spawn(|| work(&tasks, &results));
@@ -106,7 +130,10 @@ fn work(tasks: &Mutex<Vec<Task<'_>>>, results: &Mutex<Vec<io::Result<Digests>>>)
         let task = tasks.lock().expect("a worker does not panic").pop();
         let Some(task) = task else { return };
         let mut hasher = Hasher::new(&task.banks);
-        let digests = task.sealed.stream(|piece| hasher.update(piece)).map(|()| hasher.finish());
+        let digests = task
+            .sealed
+            .stream(|piece| hasher.update(piece))
+            .map(|()| hasher.finish());
         let mut results = results.lock().expect("a worker does not panic");
         match (&mut results[task.file], digests) {
             (Ok(all), Ok(share)) => all.extend(share),
@@ -122,8 +149,13 @@ mod tests {
 
     #[test]
     fn every_file_has_the_digests_of_its_bytes_in_every_bank() {
-        let contents: Vec<Vec<u8>> = (0..5u8).map(|n| vec![n; usize::from(n) * 300_000]).collect();
-        let sealed: Vec<Sealed> = contents.iter().map(|bytes| Sealed::new("file", bytes).unwrap()).collect();
+        let contents: Vec<Vec<u8>> = (0..5u8)
+            .map(|n| vec![n; usize::from(n) * 300_000])
+            .collect();
+        let sealed: Vec<Sealed> = contents
+            .iter()
+            .map(|bytes| Sealed::new("file", bytes).unwrap())
+            .collect();
         let files: Vec<&Sealed> = sealed.iter().collect();
         for banks in [&Bank::ALL[..], &[Bank::Sha256]] {
             for (digests, bytes) in hash(&files, banks).into_iter().zip(&contents) {

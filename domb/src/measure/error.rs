@@ -18,7 +18,9 @@ pub enum Error {
     #[error(transparent)]
     Tpm(#[from] tpm::Error),
     /// The PCR exists in no bank.
-    #[error("find a bank with PCR {pcr} in the TPM {device}: none is active\nhint: allocate one (tpm2_pcrallocate sha256:all) and reboot")]
+    #[error(
+        "find a bank with PCR {pcr} in the TPM {device}: none is active\nhint: allocate one (tpm2_pcrallocate sha256:all) and reboot"
+    )]
     NoBank {
         /// Which TPM.
         device: TpmDevice,
@@ -27,7 +29,10 @@ pub enum Error {
     },
     /// A bank is active that domb has no hash function for. Left unextended,
     /// it could be given any value later.
-    #[error("extend every active bank of the TPM {device}: it has banks of algorithms {}, which domb cannot compute\nhint: deallocate them (tpm2_pcrallocate) and reboot", hexadecimal(algorithms))]
+    #[error(
+        "extend every active bank of the TPM {device}: it has banks of algorithms {}, which domb cannot compute\nhint: deallocate them (tpm2_pcrallocate) and reboot",
+        hexadecimal(algorithms)
+    )]
     UnknownBanks {
         /// Which TPM.
         device: TpmDevice,
@@ -81,5 +86,9 @@ impl Error {
 }
 
 fn hexadecimal(algorithms: &[u16]) -> String {
-    algorithms.iter().map(|id| format!("{id:#06x}")).collect::<Vec<_>>().join(", ")
+    algorithms
+        .iter()
+        .map(|id| format!("{id:#06x}"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }

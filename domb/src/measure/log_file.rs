@@ -27,7 +27,10 @@ impl LogFile {
     /// Creates the log with its header. Where `wanted` exists, `wanted.1` is
     /// created, and so on.
     pub(super) fn create(wanted: &Path, banks: &[Bank]) -> Result<LogFile, Error> {
-        let failed = |source| Error::Log { path: wanted.to_owned(), source };
+        let failed = |source| Error::Log {
+            path: wanted.to_owned(),
+            source,
+        };
         if let Some(folder) = wanted.parent() {
             fs::create_dir_all(folder).map_err(failed)?;
         }
@@ -40,19 +43,36 @@ impl LogFile {
     /// Writes the bytes behind what is there, and returns when they are where
     /// the file system keeps them.
     pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let written = self.file.write_all(bytes).and_then(|()| self.file.sync_data());
-        written.map_err(|source| Error::Log { path: self.path.clone(), source })
+        let written = self
+            .file
+            .write_all(bytes)
+            .and_then(|()| self.file.sync_data());
+        written.map_err(|source| Error::Log {
+            path: self.path.clone(),
+            source,
+        })
     }
 
     /// Writes `events` as CEL-JSON to the log's name with `.cel.json`.
-    pub(super) fn write_cel<'a>(&self, events: impl Iterator<Item = &'a Event>) -> Result<(), Error> {
+    pub(super) fn write_cel<'a>(
+        &self,
+        events: impl Iterator<Item = &'a Event>,
+    ) -> Result<(), Error> {
         let path = with_suffix(&self.path, ".cel.json");
         let mut json = cel::to_json(events).to_string();
         json.push('\n');
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true).mode(0o600);
-        let written = options.open(&path).and_then(|mut file| file.write_all(json.as_bytes()));
+        let written = options
+            .open(&path)
+            .and_then(|mut file| file.write_all(json.as_bytes()));
         written.map_err(|source| Error::Log { path, source })
+    }
+
+    /// From here on nothing can be written any more.
+    #[cfg(all(test, feature = "swtpm"))]
+    pub(super) fn break_it(&mut self) {
+        self.file = OpenOptions::new().append(true).open("/dev/full").unwrap();
     }
 
     /// Where it is.
@@ -74,7 +94,9 @@ fn unused(wanted: &Path) -> io::Result<(PathBuf, File)> {
             opened => return opened.map(|file| (path, file)),
         }
     }
-    Err(io::Error::other("the logs of a thousand launches lie there"))
+    Err(io::Error::other(
+        "the logs of a thousand launches lie there",
+    ))
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
@@ -102,14 +124,21 @@ mod tests {
 
     #[test]
     fn a_log_that_cannot_be_written_is_an_error_that_names_it() {
-        let error = LogFile::create(Path::new("/proc/nonexistent/log"), &[Bank::Sha256]).unwrap_err();
-        assert_eq!(error.to_string(), "write the event log /proc/nonexistent/log");
+        let error =
+            LogFile::create(Path::new("/proc/nonexistent/log"), &[Bank::Sha256]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "write the event log /proc/nonexistent/log"
+        );
     }
 
     #[test]
     fn a_full_device_is_noticed_at_the_entry() {
         let file = OpenOptions::new().append(true).open("/dev/full").unwrap();
-        let mut log = LogFile { path: "/dev/full".into(), file };
+        let mut log = LogFile {
+            path: "/dev/full".into(),
+            file,
+        };
         assert!(matches!(log.append(b"entry"), Err(Error::Log { .. })));
     }
 }

@@ -47,14 +47,21 @@ pub(super) fn artefacts(config: &Config) -> Artefacts {
         kernel: artefact("vmlinux"),
         ramdisk: domain.ramdisk.is_some().then(|| artefact("net.cpio")),
     });
-    Artefacts { domains: domains.collect(), ..Artefacts::default() }
+    Artefacts {
+        domains: domains.collect(),
+        ..Artefacts::default()
+    }
 }
 
 /// Everything up to the final event, with every domain allowed.
 pub(super) fn launch(measurer: &mut Measurer) -> Result<(), Error> {
     let config = measurer.config.clone();
     let mut events = launch_events(&config, &artefacts(&config), &measurer.banks)?;
-    events.push(verdict_event(&config, &VerdictRecord::allow_all(&config), &measurer.banks)?);
+    events.push(verdict_event(
+        &config,
+        &VerdictRecord::allow_all(&config),
+        &measurer.banks,
+    )?);
     measurer.record(events)
 }
 
@@ -85,7 +92,13 @@ fn an_optional_tpm_that_is_missing_is_said_loudly_and_the_launch_is_logged() {
     assert_eq!(measurer.facts().unwrap().state, TpmState::Absent);
     measurer.finish(Outcome::Launched).unwrap();
 
-    assert!(measurer.describe().starts_with("NOT MEASURED: open the TPM "), "{}", measurer.describe());
+    assert!(
+        measurer
+            .describe()
+            .starts_with("NOT MEASURED: open the TPM "),
+        "{}",
+        measurer.describe()
+    );
     let summary = measurer.summary();
     assert!(summary.not_measured.is_some());
     assert!(summary.values.is_empty(), "no value is claimed");
@@ -104,7 +117,10 @@ fn a_tpm_that_is_off_is_not_opened() {
     launch(&mut measurer).unwrap();
     measurer.finish(Outcome::Launched).unwrap();
     assert_eq!(measurer.facts().unwrap().state, TpmState::Off);
-    assert_eq!(measurer.describe(), "NOT MEASURED: [measure] tpm is \"off\"");
+    assert_eq!(
+        measurer.describe(),
+        "NOT MEASURED: [measure] tpm is \"off\""
+    );
     assert_eq!(measurer.hash_banks(), [Bank::Sha256]);
     assert_eq!(fs::read(&fifo).unwrap(), b"untouched");
 }
@@ -112,12 +128,19 @@ fn a_tpm_that_is_off_is_not_opened() {
 #[test]
 fn a_log_that_cannot_be_written_is_said_where_no_tpm_is_required() {
     let folder = tempfile::tempdir().unwrap();
-    let mut measurer =
-        Measurer::begin(&config("off"), Path::new("/proc/nonexistent/log"), &no_tpm(&folder)).unwrap();
+    let mut measurer = Measurer::begin(
+        &config("off"),
+        Path::new("/proc/nonexistent/log"),
+        &no_tpm(&folder),
+    )
+    .unwrap();
     launch(&mut measurer).unwrap();
     measurer.finish(Outcome::Launched).unwrap();
     let why = measurer.summary().not_measured.unwrap();
-    assert!(why.contains("\"off\"; write the event log /proc/nonexistent/log"), "{why}");
+    assert!(
+        why.contains("\"off\"; write the event log /proc/nonexistent/log"),
+        "{why}"
+    );
     assert_eq!(measurer.summary().event_log, None);
 }
 
@@ -147,7 +170,13 @@ fn domains_that_were_left_out_are_named_by_the_final_event() {
     launch(&mut measurer).unwrap();
     measurer.leave_out([measurer.config.domains[0].name.clone()]);
     measurer.finish(Outcome::Launched).unwrap();
-    let text = read_log(&measurer).events.pop().unwrap().entry.text.unwrap();
+    let text = read_log(&measurer)
+        .events
+        .pop()
+        .unwrap()
+        .entry
+        .text
+        .unwrap();
     assert_eq!(text, r#"{"left_out":["web"],"outcome":"launched"}"#);
 }
 
@@ -160,5 +189,8 @@ fn the_cel_beside_the_log_has_the_same_events() {
     measurer.finish(Outcome::Launched).unwrap();
     let cel: serde_json::Value =
         serde_json::from_slice(&fs::read(folder.path().join("log.cel.json")).unwrap()).unwrap();
-    assert_eq!(cel, domb_core::measure::cel::to_json(&read_log(&measurer).events));
+    assert_eq!(
+        cel,
+        domb_core::measure::cel::to_json(&read_log(&measurer).events)
+    );
 }

@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::{EV_EVENT_TAG, Event, hex};
+use super::{Event, hex};
 
 /// The CEL-JSON array of `events`.
 #[must_use]
@@ -23,17 +23,12 @@ fn record(number: usize, event: &Event) -> Value {
         .iter()
         .map(|digest| json!({"hashAlg": digest.bank().name(), "digest": digest.to_string()}))
         .collect();
-    let event_type = if event.event_type() == EV_EVENT_TAG {
-        "EV_EVENT_TAG"
-    } else {
-        "EV_IPL"
-    };
     json!({
         "recnum": number,
         "pcr": event.pcr,
         "digests": digests,
         "content_type": "pcclient_std",
-        "content": {"event_type": event_type, "event_data": hex::encode(&event.data())},
+        "content": {"event_type": "EV_EVENT_TAG", "event_data": hex::encode(&event.data())},
     })
 }
 
@@ -46,16 +41,26 @@ mod tests {
     #[test]
     fn a_record_has_the_members_that_the_format_names() {
         let config = config(vec![domain("net", 7)]);
-        let events = launch_events(&config, &artefacts(&config), &[Bank::Sha1, Bank::Sha256]).unwrap();
+        let events =
+            launch_events(&config, &artefacts(&config), &[Bank::Sha1, Bank::Sha256]).unwrap();
         let records = to_json(&events);
         let record = &records[2];
         assert_eq!(record["recnum"], 2);
         assert_eq!(record["pcr"], 13);
         assert_eq!(record["content_type"], "pcclient_std");
-        assert_eq!(record["digests"][0], json!({"hashAlg": "sha1", "digest": "00".repeat(20)}));
-        assert_eq!(record["digests"][1], json!({"hashAlg": "sha256", "digest": "00".repeat(32)}));
+        assert_eq!(
+            record["digests"][0],
+            json!({"hashAlg": "sha1", "digest": "00".repeat(20)})
+        );
+        assert_eq!(
+            record["digests"][1],
+            json!({"hashAlg": "sha256", "digest": "00".repeat(32)})
+        );
         assert_eq!(record["content"]["event_type"], "EV_EVENT_TAG");
-        assert_eq!(record["content"]["event_data"], hex::encode(&events[2].data()));
+        assert_eq!(
+            record["content"]["event_data"],
+            hex::encode(&events[2].data())
+        );
         assert_eq!(records.as_array().unwrap().len(), events.len());
     }
 }

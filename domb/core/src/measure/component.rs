@@ -19,9 +19,6 @@ pub const FORMAT_VERSION: u32 = 1;
 /// `EV_EVENT_TAG`: a tagged event (TCG PC Client Platform Firmware Profile,
 /// section 10.4.1).
 pub const EV_EVENT_TAG: u32 = 0x06;
-/// `EV_IPL`: initial program loader data (same table). TCG tools accept it in
-/// PCR 8, 9, 12 and 14 only.
-pub const EV_IPL: u32 = 0x0d;
 
 /// One kind of measured thing. Declaration order is measuring order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -70,8 +67,8 @@ impl Component {
         Component::Final,
     ];
 
-    /// The `taggedEventID` of its events under [`EV_EVENT_TAG`]: "DOM" and the
-    /// component's number, counted from 1.
+    /// The `taggedEventID` of its events: "DOM" and the component's number,
+    /// counted from 1.
     #[must_use]
     pub fn tag(self) -> u32 {
         0x444f_4d01 + self as u32
@@ -212,31 +209,19 @@ impl Event {
         self.entry.component
     }
 
-    /// The TCG event type: [`EV_IPL`] in the PCRs that TCG tools expect it in,
-    /// [`EV_EVENT_TAG`] elsewhere.
-    #[must_use]
-    pub fn event_type(&self) -> u32 {
-        event_type(self.pcr)
-    }
-
-    /// The event data: the entry as canonical JSON, under [`EV_EVENT_TAG`]
-    /// within a `TCG_PCClientTaggedEvent`.
+    /// The event data: the entry as canonical JSON, within a
+    /// `TCG_PCClientTaggedEvent`.
     #[must_use]
     pub fn data(&self) -> Vec<u8> {
         let value = serde_json::to_value(&self.entry).expect("an entry has string keys only");
         let json = canonical::to_string(&value).into_bytes();
-        match self.event_type() {
-            EV_EVENT_TAG => {
-                let length = u32::try_from(json.len()).expect("an event is shorter than 4 GiB");
-                [
-                    &self.component().tag().to_le_bytes()[..],
-                    &length.to_le_bytes(),
-                    &json,
-                ]
-                .concat()
-            }
-            _ => json,
-        }
+        let length = u32::try_from(json.len()).expect("an event is shorter than 4 GiB");
+        [
+            &self.component().tag().to_le_bytes()[..],
+            &length.to_le_bytes(),
+            &json,
+        ]
+        .concat()
     }
 }
 
@@ -245,14 +230,6 @@ pub(super) fn pcr_index<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Pc
     let value = i64::deserialize(deserializer)?;
     PcrIndex::new(value)
         .ok_or_else(|| D::Error::custom(format_args!("PCR {value} is not one of 8 to 15")))
-}
-
-/// The TCG event type of domb's events in that PCR.
-pub(super) fn event_type(pcr: PcrIndex) -> u32 {
-    match pcr.value() {
-        8 | 9 | 12 | 14 => EV_IPL,
-        _ => EV_EVENT_TAG,
-    }
 }
 
 #[cfg(test)]
@@ -314,9 +291,9 @@ mod tests {
     }
 
     #[test]
-    fn event_data_is_a_tagged_event_or_plain_text_by_pcr() {
-        let event = |pcr| Event {
-            pcr: PcrIndex::new(pcr).unwrap(),
+    fn event_data_is_a_tagged_event_byte_for_byte() {
+        let event = Event {
+            pcr: PcrIndex::DEFAULT,
             entry: Entry {
                 bytes: Some(5),
                 path: Some("k".into()),
@@ -325,9 +302,7 @@ mod tests {
             digests: Digests::default(),
         };
         let json = br#"{"bytes":5,"component":"kernel","domain":"net","path":"k"}"#;
-        assert_eq!(event(12).data(), json);
-        let mut tagged = vec![0x07, 0x4d, 0x4f, 0x44, json.len() as u8, 0, 0, 0];
-        tagged.extend_from_slice(json);
-        assert_eq!(event(13).data(), tagged);
+        let header = [0x07, 0x4d, 0x4f, 0x44, json.len() as u8, 0, 0, 0];
+        assert_eq!(event.data(), [&header[..], json].concat());
     }
 }

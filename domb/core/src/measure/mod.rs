@@ -20,7 +20,7 @@ mod record;
 mod sequence;
 pub mod tpm_message;
 
-pub use component::{Component, EV_EVENT_TAG, EV_IPL, Entry, Event, FORMAT_VERSION, Original};
+pub use component::{Component, EV_EVENT_TAG, Entry, Event, FORMAT_VERSION, Original};
 pub use diff::{Change, diff};
 pub use digest::{Bank, Digest, Digests, Hasher};
 pub use predict::{PredictedOutcome, Prediction, predict, replay, replay_all};

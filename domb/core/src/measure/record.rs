@@ -8,7 +8,6 @@
 
 use serde_json::Value;
 
-use super::component::event_type;
 use super::event_log::{EventLog, LogEntry};
 use super::{Bank, Component, Digests, EV_EVENT_TAG, Entry, Event, canonical, sequence};
 use crate::units::PcrIndex;
@@ -87,7 +86,7 @@ impl LaunchRecord {
         let pcr = PcrIndex::new(first.pcr.into()).ok_or_else(|| foreign(0, first))?;
         let mut events = Vec::with_capacity(log.entries.len());
         for (index, entry) in log.entries.iter().enumerate() {
-            if entry.pcr != pcr.value() || entry.event_type != event_type(pcr) {
+            if entry.pcr != pcr.value() || entry.event_type != EV_EVENT_TAG {
                 return Err(foreign(index, entry));
             }
             events.push(read_event(index, pcr, entry)?);
@@ -124,11 +123,10 @@ fn outcome(event: &Event) -> Option<String> {
 
 fn read_event(index: usize, pcr: PcrIndex, logged: &LogEntry) -> Result<Event, RecordError> {
     let data = |problem: String| RecordError::Data { index, problem };
-    let json = match (logged.event_type, logged.data.get(8..)) {
-        (EV_EVENT_TAG, Some(json)) => json,
-        (EV_EVENT_TAG, None) => return Err(data("a tagged event has 8 bytes at least".to_owned())),
-        _ => &logged.data,
-    };
+    let json = logged
+        .data
+        .get(8..)
+        .ok_or_else(|| data("a tagged event has 8 bytes at least".to_owned()))?;
     let entry: Entry = serde_json::from_slice(json).map_err(|error| data(error.to_string()))?;
     check_entry(&entry).map_err(|problem| data(problem.to_owned()))?;
     let event = Event {
