@@ -14,7 +14,9 @@ use std::error::Error;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::fd::AsRawFd;
-use std::time::Instant;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use xenlight::{Context, DomainConfig, Level, Logger, RunState, Store};
@@ -23,6 +25,9 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> Outcome<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
+    if args == ["child"] {
+        return Ok(());
+    }
     let [pv_kernel, pvh_kernel, ramdisk] = args.as_slice() else {
         return Err("usage: probe PV-KERNEL-ELF PVH-KERNEL-ELF RAMDISK".into());
     };
@@ -39,6 +44,9 @@ fn main() -> Outcome<()> {
         store.write(node, value.as_bytes())?;
     }
     drop(store);
+
+    // It ends while libxl has a SIGCHLD handler, and is waited for afterwards.
+    let mut child = Command::new("/proc/self/exe").arg("child").spawn()?;
 
     let log = File::from(memfd_create("libxl-log", MemfdFlags::CLOEXEC)?);
     let context = Context::open(Logger::new(log.try_clone()?, Level::Debug)?)?;
@@ -106,7 +114,14 @@ fn main() -> Outcome<()> {
         .create_paused(config("broken", 8, "pv", &broken)?)
         .expect_err("no kernel");
     say(format!("broken kernel: {bad}"));
-    assert_eq!(context.domain(8)?, None, "nothing is left of it");
+    wait_until_gone(&context, 8)?;
+    context.forget_recent_domids()?;
+    let huge = json("huge", 8, "pv", &pv, &ramdisk).replace("131072", "67108864");
+    let huge = context
+        .create_paused(DomainConfig::from_json(&context, &huge)?)
+        .expect_err("the machine has no 64 GiB");
+    say(format!("too much memory: {huge}"));
+    wait_until_gone(&context, 8)?;
     let again = context
         .create_paused(config("again", 8, "pv", &pv)?)
         .expect_err("8 was used a moment ago");
@@ -115,7 +130,7 @@ fn main() -> Outcome<()> {
     let dropped = context.create_paused(config("again", 8, "pv", &pv)?)?;
     say("after forgetting recent domids: created".to_owned());
     drop(dropped);
-    assert_eq!(context.domain(8)?, None, "a dropped guard destroys");
+    wait_until_gone(&context, 8)?;
     say(format!(
         "after drop: {:?}",
         context.store().read_text("/local/domain/8/name")?
@@ -126,14 +141,14 @@ fn main() -> Outcome<()> {
 
     let domid = first.unpause()?;
     let second = hvm.unpause()?;
-    for _ in 0..20 {
-        std::thread::sleep(std::time::Duration::from_millis(500));
-    }
+    thread::sleep(Duration::from_secs(10));
     for domain in context.domains()? {
         say(format!("{:?}", domain));
     }
     context.destroy(domid)?;
     context.destroy(second)?;
+    wait_until_gone(&context, domid)?;
+    wait_until_gone(&context, second)?;
     say(format!(
         "destroyed; now {:?}",
         context
@@ -156,9 +171,40 @@ fn main() -> Outcome<()> {
     context.store().remove("/tool/domb")?;
     assert_eq!(context.store().read("/tool/domb/probe")?, None);
 
+    assert!(child.wait()?.success(), "libxl reaped none of our children");
+    let threads = || fs::read_dir("/proc/self/task").map(Iterator::count);
+    say(format!("{} threads", threads()?));
+
     drop(context);
-    say("context freed".to_owned());
+    say(format!("context freed, {} threads", threads()?));
+    assert_eq!(
+        threads()?,
+        1,
+        "libxenstore's readers were cancelled and joined"
+    );
+    for _ in 0..50 {
+        let logger = Logger::new(log.try_clone()?, Level::Error)?;
+        let domains = Context::open(logger)?.domains()?;
+        assert_eq!(domains.first().map(|domain| domain.domid), Some(0));
+    }
+    say(format!(
+        "fifty more contexts, {} descriptors",
+        fs::read_dir("/proc/self/fd")?.count()
+    ));
     println!("probe: ok");
+    Ok(())
+}
+
+/// A destroyed domain is listed as dying until the last page that others
+/// mapped of it is back; xenconsoled maps one.
+fn wait_until_gone(context: &Context, domid: u16) -> Outcome<()> {
+    let start = Instant::now();
+    while let Some(domain) = context.domain(domid)? {
+        if domain.state != RunState::Dying || start.elapsed() > Duration::from_secs(10) {
+            return Err(format!("domain {domid} is not gone: {domain:?}").into());
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
     Ok(())
 }
 

@@ -176,12 +176,9 @@ impl Context {
     pub fn create_paused(&self, mut config: DomainConfig) -> Result<PausedDomain<'_>> {
         let asked = config.domid()?;
         if let Some(there) = self.domain(asked)? {
-            let owner = self
-                .domain_name(asked)
-                .unwrap_or_else(|| format!("the domain with UUID {:02x?}", there.uuid));
             return Err(Error::DomidInUse {
                 domid: asked,
-                owner,
+                owner: self.describe_owner(&there),
             });
         }
 
@@ -237,7 +234,9 @@ impl Context {
         )
     }
 
-    /// Destroys a domain and what libxl keeps for it. For a minute from now
+    /// Destroys a domain and what libxl keeps for it. It is listed as
+    /// [`RunState::Dying`] until the last page that others mapped of it is
+    /// back (xenconsoled maps one), and keeps its domid till then. For a minute from now
     /// libxl refuses the same domid ([`Context::forget_recent_domids`]).
     ///
     /// # Errors
@@ -254,6 +253,16 @@ impl Context {
             rc,
             || format!("destroy domain {domid}"),
             || self.logger().errors_since(mark),
+        )
+    }
+
+    fn describe_owner(&self, domain: &DomainInfo) -> String {
+        if domain.state == RunState::Dying {
+            return "a domain that is being destroyed".to_owned();
+        }
+        self.domain_name(domain.domid).map_or_else(
+            || "a domain without a name".to_owned(),
+            |name| format!("domain {name:?}"),
         )
     }
 
