@@ -1,2 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Black-box runs of the domb binary.
+
+mod config;
