@@ -38,13 +38,15 @@ mod error;
 mod ffi;
 mod logger;
 mod lost;
+mod paused;
 mod platform;
 mod store;
 
 pub use context::Context;
-pub use domain::{DomainInfo, PausedDomain, RunState, ShutdownReason};
+pub use domain::{DomainInfo, RunState, ShutdownReason};
 pub use domain_config::DomainConfig;
 pub use error::{Code, Error, Result};
 pub use logger::{Level, Logger};
+pub use paused::PausedDomain;
 pub use platform::{BUILT_AGAINST, FlaskState, Platform, Version};
 pub use store::Store;
