@@ -3,20 +3,24 @@
 //!
 //! It trusts nothing of the script. No module, no `eval`, no output, no clock
 //! and no source of chance is reachable; the limits hold while the script is
-//! compiled and while it runs; what it can call is in `library` and `api`.
+//! compiled and while it runs; what it can call is in `library`, `view` and `draft`.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use rhai::{AST, Dynamic, Engine, EvalAltResult, Module, Scope};
 
-use super::api::{self, FactsView, Plan};
+use super::draft::{self, Plan};
 use super::error::{self, Error, Fault, Place};
 use super::facts::Facts;
 use super::library;
 use super::limits::{Limit, Limits};
 use super::script::Script;
+use super::size;
 use super::table::{Row, Table};
 use super::verdict::Verdict;
+use super::view::{self, View};
+use super::watch::Watch;
 
 /// Stack for the interpreter. Rhai recurses with the nesting of a script and
 /// of its values; the limits keep that below a tenth of this in any build.
@@ -30,7 +34,7 @@ pub(super) fn run(
     script: &Script,
     facts: &Facts,
     limits: &Limits,
-    expired: impl Fn() -> bool + Send + 'static,
+    watch: impl Watch + Send + 'static,
 ) -> Result<Verdict, Error> {
     let start = |what: &str| Error::Start {
         script: script.name().to_owned(),
@@ -40,7 +44,7 @@ pub(super) fn run(
         std::thread::Builder::new()
             .name("launch script".to_owned())
             .stack_size(STACK)
-            .spawn_scoped(scope, || launch(script, facts, limits, expired))
+            .spawn_scoped(scope, || launch(script, facts, limits, watch))
             .map_err(|error| start(&error.to_string()))?
             .join()
             .map_err(|_| start("the interpreter broke off"))?
@@ -51,17 +55,21 @@ fn launch(
     script: &Script,
     facts: &Facts,
     limits: &Limits,
-    expired: impl Fn() -> bool + 'static,
+    watch: impl Watch + 'static,
 ) -> Result<Verdict, Error> {
     script.fits(limits)?;
     let plan = Plan::new(facts, limits.size(Limit::LogLines));
     let (mut engine, _) = sandbox(limits, &plan);
-    engine.on_progress(move |_| expired().then_some(Dynamic::UNIT));
+    count_operations(&mut engine, limits.of(Limit::Operations), watch);
     let failed = |error: Box<EvalAltResult>| error::from_run(script, limits, &error);
 
     let ast = compile(&mut engine, script).map_err(failed)?;
     has_entry(script, &ast)?;
-    let view = view(script, facts)?;
+    let unseen = |what| Error::Facts {
+        script: script.name().to_owned(),
+        what,
+    };
+    let view = View::new(facts).map_err(unseen)?;
     let returned: Dynamic = engine
         .call_fn_with_options(
             rhai::CallFnOptions::new().eval_ast(false),
@@ -73,8 +81,8 @@ fn launch(
         .map_err(failed)?;
 
     let same = plan.is(&returned);
-    let mut draft = plan.0.borrow_mut();
-    if let Some((wrong, position)) = draft.wrong.take() {
+    let draft = plan.take();
+    if let Some((wrong, position)) = draft.wrong {
         let place = Place::new(script, position);
         let fault = Fault {
             message: wrong.message,
@@ -97,17 +105,19 @@ fn launch(
             returned,
         });
     }
-    let answers = std::mem::take(&mut draft.answers);
-    let log = std::mem::take(&mut draft.log);
-    Ok(Verdict::complete(facts, answers, draft.refused.take(), log))
+    Ok(Verdict::complete(
+        facts,
+        draft.answers,
+        draft.refused,
+        draft.log,
+    ))
 }
 
-/// An engine that can do what `library` and `api` register and nothing else,
+/// An engine that can do what `library`, `view` and `draft` register and nothing else,
 /// and the rows that describe it.
 pub(super) fn sandbox(limits: &Limits, plan: &Plan) -> (Engine, Vec<Row>) {
     let mut engine = Engine::new_raw();
     engine
-        .set_max_operations(limits.of(Limit::Operations))
         .set_max_call_levels(limits.size(Limit::CallLevels))
         .set_max_expr_depths(
             limits.size(Limit::ExpressionDepth),
@@ -131,11 +141,38 @@ pub(super) fn sandbox(limits: &Limits, plan: &Plan) -> (Engine, Vec<Row>) {
     ] {
         engine.disable_symbol(symbol);
     }
+    check_variables(&mut engine);
     let mut table = Table::new(&mut engine);
-    api::register(&mut table, plan);
+    view::register(&mut table);
+    draft::register(&mut table, plan);
     library::register(&mut table);
     let rows = table.finish();
     (engine, rows)
+}
+
+/// Counts every operation of the run. Rhai's own count starts again in each
+/// function that a function of ours calls back.
+fn count_operations(engine: &mut Engine, most: u64, watch: impl Watch + 'static) {
+    let operations = Cell::new(0);
+    engine.on_progress(move |_| {
+        operations.set(operations.get() + 1);
+        let used_up = (operations.get() > most).then_some(Limit::Operations);
+        used_up.or_else(|| watch.used_up()).map(Dynamic::from)
+    });
+}
+
+/// Looks at the size of a variable whenever it is used (see [`size`]).
+#[expect(
+    deprecated,
+    reason = "Rhai marks what may change in a later version as deprecated"
+)]
+fn check_variables(engine: &mut Engine) {
+    engine.on_var(|name, _, context| {
+        if let Some(value) = context.scope().get(name) {
+            size::check(context.engine(), value)?;
+        }
+        Ok(None)
+    });
 }
 
 /// Compiles the script, evaluates its constants, and compiles it again with
@@ -174,17 +211,6 @@ fn has_entry(script: &Script, ast: &AST) -> Result<(), Error> {
     Err(Error::NoLaunch {
         script: script.name().to_owned(),
         found,
-    })
-}
-
-fn view(script: &Script, facts: &Facts) -> Result<FactsView, Error> {
-    let data = api::map_from_json("data", &facts.data).map_err(|what| Error::Facts {
-        script: script.name().to_owned(),
-        what,
-    })?;
-    Ok(FactsView {
-        facts: Rc::new(facts.clone()),
-        data: Rc::new(data),
     })
 }
 

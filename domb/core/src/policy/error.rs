@@ -230,13 +230,20 @@ fn plain_char(c: char) -> char {
 
 /// An error that domb's own functions raise in a script: the message and the
 /// hint travel apart, as the value a script would catch.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Raised {
     pub(super) message: String,
     pub(super) hint: Option<String>,
 }
 
 impl Raised {
+    pub(super) fn new(message: impl Into<String>, hint: Option<&str>) -> Raised {
+        Raised {
+            message: message.into(),
+            hint: hint.map(str::to_owned),
+        }
+    }
+
     /// The error for Rhai, to be returned from a registered function.
     pub(super) fn raise(self) -> Box<EvalAltResult> {
         let value = rhai::Dynamic::from(self);
@@ -316,7 +323,9 @@ fn exhausted(error: &EvalAltResult) -> Option<Limit> {
         EvalAltResult::ErrorTooManyOperations(..) => Some(Limit::Operations),
         EvalAltResult::ErrorTooManyVariables(..) => Some(Limit::Variables),
         EvalAltResult::ErrorStackOverflow(..) => Some(Limit::CallLevels),
-        EvalAltResult::ErrorTerminated(..) => Some(Limit::Milliseconds),
+        EvalAltResult::ErrorTerminated(limit, _) => {
+            Some(limit.clone().try_cast().unwrap_or(Limit::Milliseconds))
+        }
         EvalAltResult::ErrorDataTooLarge(what, ..) if what.contains("map") => Some(Limit::MapItems),
         EvalAltResult::ErrorDataTooLarge(what, ..) if what.contains("array") => {
             Some(Limit::ArrayItems)

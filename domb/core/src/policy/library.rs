@@ -15,7 +15,8 @@ use rhai::packages::{ArithmeticPackage, LogicPackage, Package};
 use rhai::{Array, Dynamic, EvalAltResult, FnPtr, ImmutableString, Map, NativeCallContext};
 
 use super::error::Raised;
-use super::table::Table;
+use super::size::Size;
+use super::table::{Table, rows};
 
 type Result<T> = std::result::Result<T, Box<EvalAltResult>>;
 
@@ -38,299 +39,120 @@ pub(super) fn register(table: &mut Table<'_>) {
 }
 
 fn numbers(table: &mut Table<'_>) {
-    table
-        .function(
-            "min(a, b)",
-            "number",
-            "The smaller of two numbers.",
-            |a: i64, b: i64| a.min(b),
-        )
-        .function(
-            "max(a, b)",
-            "number",
-            "The larger of two numbers.",
-            |a: i64, b: i64| a.max(b),
-        )
-        .function(
-            "to_hex(number)",
-            "text",
-            "The number in lower-case hexadecimal, without a prefix.",
-            |number: i64| format!("{number:x}"),
-        )
-        .function(
-            "parse_int(text)",
-            "number",
-            "The decimal number that the text is. An error if it is none.",
-            |text: &str| parse_int(text, 10),
-        )
-        .function(
-            "parse_int(text, radix)",
-            "number",
-            "The same for another radix, 2 to 36.",
-            parse_int,
-        );
+    rows! { table;
+        /// The smaller of two numbers.
+        function "min(a, b)" -> "number" = |a: i64, b: i64| a.min(b);
+        /// The larger of two numbers.
+        function "max(a, b)" -> "number" = |a: i64, b: i64| a.max(b);
+        /// The number in lower-case hexadecimal, without a prefix.
+        function "to_hex(number)" -> "text" = |number: i64| format!("{number:x}");
+        /// The decimal number that the text is. An error if it is none.
+        function "parse_int(text)" -> "number" = |text: &str| parse_int(text, 10);
+        /// The same for another radix, 2 to 36.
+        function "parse_int(text, radix)" -> "number" = parse_int;
+    }
 }
 
 fn text(table: &mut Table<'_>) {
-    table
-        .property(
-            "len",
-            "number",
-            "Its length in characters.",
-            |text: &str| count(text.chars().count()),
-        )
-        .function("len(text)", "number", "The same.", |text: &str| {
-            count(text.chars().count())
-        })
-        .function(
-            "is_empty(text)",
-            "bool",
-            "Whether it has no character.",
-            |text: &str| text.is_empty(),
-        )
-        .function(
-            "contains(text, part)",
-            "bool",
-            "Whether `part` occurs in it. Also written `part in text`.",
-            |text: &str, part: &str| text.contains(part),
-        )
-        .function(
-            "starts_with(text, part)",
-            "bool",
-            "Whether it begins with `part`.",
-            |text: &str, part: &str| text.starts_with(part),
-        )
-        .function(
-            "ends_with(text, part)",
-            "bool",
-            "Whether it ends with `part`.",
-            |text: &str, part: &str| text.ends_with(part),
-        )
-        .function(
-            "index_of(text, part)",
-            "number",
-            "The character at which `part` first occurs; -1 if it does not.",
-            index_of,
-        )
-        .function(
-            "sub_string(text, start, len)",
-            "text",
-            "At most `len` characters from character `start` on, counted from 0.",
-            sub_string,
-        )
-        .function(
-            "split(text, by)",
-            "list",
-            "Its parts between occurrences of `by`.",
-            split,
-        )
-        .function(
-            "words(text)",
-            "list",
-            "Its parts between blanks.",
-            |text: &str| -> Array { text.split_whitespace().map(Into::into).collect() },
-        )
-        .function(
-            "trimmed(text)",
-            "text",
-            "The text without blanks at both ends.",
-            |text: &str| text.trim().to_owned(),
-        )
-        .function(
-            "to_lower(text)",
-            "text",
-            "The text in lower case.",
-            |text: &str| text.to_lowercase(),
-        )
-        .function(
-            "to_upper(text)",
-            "text",
-            "The text in upper case.",
-            |text: &str| text.to_uppercase(),
-        )
-        .function(
-            "replaced(text, part, by)",
-            "text",
-            "The text with `by` wherever `part` was.",
-            replaced,
-        )
-        .function(
-            "+(text, number)",
-            "text",
-            "Text with a number behind it. Better: `` `text ${number}` ``.",
-            |text: &str, number: i64| format!("{text}{number}"),
-        )
-        .function(
-            "+(number, text)",
-            "text",
-            "Text with a number before it.",
-            |number: i64, text: &str| format!("{number}{text}"),
-        );
+    rows! { table;
+        /// Its length in characters.
+        property "len" -> "number" = |text: &str| count(text.chars().count());
+        /// The same.
+        function "len(text)" -> "number" = |text: &str| count(text.chars().count());
+        /// Whether it has no character.
+        function "is_empty(text)" -> "bool" = |text: &str| text.is_empty();
+        /// Whether `part` occurs in it. Also written `part in text`.
+        function "contains(text, part)" -> "bool" = |text: &str, part: &str| text.contains(part);
+        /// Whether it begins with `part`.
+        function "starts_with(text, part)" -> "bool" = |text: &str, part: &str| text.starts_with(part);
+        /// Whether it ends with `part`.
+        function "ends_with(text, part)" -> "bool" = |text: &str, part: &str| text.ends_with(part);
+        /// The character at which `part` first occurs, counted from 0; -1 if it does not.
+        function "index_of(text, part)" -> "number" = index_of;
+        /// At most `len` characters from character `start` on, counted from 0.
+        function "sub_string(text, start, len)" -> "text" = sub_string;
+        /// Its parts between occurrences of `by`.
+        function "split(text, by)" -> "list" = split;
+        /// Its parts between blanks.
+        function "words(text)" -> "list" = words;
+        /// The text without blanks at both ends.
+        function "trimmed(text)" -> "text" = |text: &str| text.trim().to_owned();
+        /// The text in lower case.
+        function "to_lower(text)" -> "text" = |text: &str| text.to_lowercase();
+        /// The text in upper case.
+        function "to_upper(text)" -> "text" = |text: &str| text.to_uppercase();
+        /// The text with `by` wherever `part` was.
+        function "replaced(text, part, by)" -> "text" = replaced;
+        /// Text with a number behind it. `` `text ${number}` `` does the same.
+        function "+(text, number)" -> "text" = |text: &str, number: i64| format!("{text}{number}");
+        /// Text with a number before it.
+        function "+(number, text)" -> "text" = |number: i64, text: &str| format!("{number}{text}");
+    }
 }
 
 fn lists(table: &mut Table<'_>) {
-    table
-        .property(
-            "len",
-            "number",
-            "How many items it has.",
-            |list: &mut Array| count(list.len()),
-        )
-        .function("len(list)", "number", "The same.", |list: &mut Array| {
-            count(list.len())
-        })
-        .function(
-            "is_empty(list)",
-            "bool",
-            "Whether it has no item.",
-            |list: &mut Array| list.is_empty(),
-        )
-        .function(
-            "push(list, item)",
-            "()",
-            "Puts an item at the end.",
-            |list: &mut Array, item: Dynamic| list.push(item),
-        )
-        .function(
-            "contains(list, item)",
-            "bool",
-            "Whether an item equals `item`. Also written `item in list`.",
-            |list: &mut Array, item: Dynamic| has(list, &item),
-        )
-        .function(
-            "index_of(list, item)",
-            "number",
-            "Where an item equals `item`, counted from 0; -1 if none does.",
-            |list: &mut Array, item: Dynamic| position(list, &item),
-        )
-        .function(
-            "filter(list, test)",
-            "list",
-            "The items for which `test`, a function of one item, is true.",
-            filter,
-        )
-        .function(
-            "map(list, change)",
-            "list",
-            "What `change`, a function of one item, gives for each.",
-            map,
-        )
-        .function(
-            "all(list, test)",
-            "bool",
-            "Whether `test` is true for every item.",
-            |context: NativeCallContext, list: &mut Array, test: FnPtr| -> Result<bool> {
-                Ok(first(&context, list, &test, false)?.is_none())
-            },
-        )
-        .function(
-            "some(list, test)",
-            "bool",
-            "Whether `test` is true for an item.",
-            |context: NativeCallContext, list: &mut Array, test: FnPtr| -> Result<bool> {
-                Ok(first(&context, list, &test, true)?.is_some())
-            },
-        )
-        .function(
-            "find(list, test)",
-            "item or ()",
-            "The first item for which `test` is true; `()` if there is none.",
-            |context: NativeCallContext, list: &mut Array, test: FnPtr| -> Result<Dynamic> {
-                Ok(first(&context, list, &test, true)?.unwrap_or(Dynamic::UNIT))
-            },
-        )
-        .function(
-            "sorted(list)",
-            "list",
-            "The items in ascending order: all numbers, or all text.",
-            sorted,
-        )
-        .function(
-            "join(list, by)",
-            "text",
-            "The items as text, with `by` between them.",
-            join,
-        )
-        .function(
-            "+(list, list)",
-            "list",
-            "The items of both, one list after the other.",
-            |mut a: Array, mut b: Array| -> Array {
-                a.append(&mut b);
-                a
-            },
-        );
+    rows! { table;
+        /// How many items it has.
+        property "len" -> "number" = |list: &mut Array| count(list.len());
+        /// The same.
+        function "len(list)" -> "number" = |list: &mut Array| count(list.len());
+        /// Whether it has no item.
+        function "is_empty(list)" -> "bool" = |list: &mut Array| list.is_empty();
+        /// Puts an item at the end.
+        function "push(list, item)" -> "()" = |list: &mut Array, item: Dynamic| list.push(item);
+        /// Whether an item equals `item`. Also written `item in list`.
+        function "contains(list, item)" -> "bool" = |list: &mut Array, item: Dynamic| has(list, &item);
+        /// Where an item equals `item`, counted from 0; -1 if none does.
+        function "index_of(list, item)" -> "number" = |list: &mut Array, item: Dynamic| position(list, &item);
+        /// The items for which `test`, a function of one item, is true.
+        function "filter(list, test)" -> "list" = filter;
+        /// What `change`, a function of one item, gives for each.
+        function "map(list, change)" -> "list" = map;
+        /// Whether `test` is true for every item.
+        function "all(list, test)" -> "bool" = |c: NativeCallContext, list: &mut Array, test: FnPtr| first(&c, list, &test, false).map(|item| item.is_none());
+        /// Whether `test` is true for an item.
+        function "some(list, test)" -> "bool" = |c: NativeCallContext, list: &mut Array, test: FnPtr| first(&c, list, &test, true).map(|item| item.is_some());
+        /// The first item for which `test` is true; `()` if there is none.
+        function "find(list, test)" -> "item or ()" = |c: NativeCallContext, list: &mut Array, test: FnPtr| first(&c, list, &test, true).map(Option::unwrap_or_default);
+        /// The items in ascending order: all numbers, or all text.
+        function "sorted(list)" -> "list" = sorted;
+        /// The items as text, with `by` between them.
+        function "join(list, by)" -> "text" = join;
+        /// The items of both, one list after the other.
+        function "+(list, list)" -> "list" = |a: Array, b: Array| -> Array { a.into_iter().chain(b).collect() };
+        /// Whether both have equal items in the same order.
+        function "==(list, list)" -> "bool" = |a: Array, b: Array| equal(&a.into(), &b.into(), DEPTH);
+        /// The opposite.
+        function "!=(list, list)" -> "bool" = |a: Array, b: Array| equal(&a.into(), &b.into(), DEPTH).map(|same| !same);
+    }
 }
 
 fn maps(table: &mut Table<'_>) {
-    table
-        .function(
-            "len(map)",
-            "number",
-            "How many entries it has.",
-            |map: &mut Map| count(map.len()),
-        )
-        .function(
-            "is_empty(map)",
-            "bool",
-            "Whether it has no entry.",
-            |map: &mut Map| map.is_empty(),
-        )
-        .function(
-            "contains(map, key)",
-            "bool",
-            "Whether there is an entry for `key`. Also written `key in map`.",
-            |map: &mut Map, key: &str| map.contains_key(key),
-        )
-        .function(
-            "get(map, key)",
-            "value or ()",
-            "The value of `key`; `()` if there is none. `map.key` and `map[key]` fail instead.",
-            |map: &mut Map, key: &str| map.get(key).cloned().unwrap_or(Dynamic::UNIT),
-        )
-        .function(
-            "keys(map)",
-            "list",
-            "The keys in ascending order.",
-            |map: &mut Map| -> Array { map.keys().map(|key| key.as_str().into()).collect() },
-        )
-        .function(
-            "values(map)",
-            "list",
-            "The values in the order of their keys.",
-            |map: &mut Map| -> Array { map.values().cloned().collect() },
-        );
+    rows! { table;
+        /// How many entries it has.
+        function "len(map)" -> "number" = |map: &mut Map| count(map.len());
+        /// Whether it has no entry.
+        function "is_empty(map)" -> "bool" = |map: &mut Map| map.is_empty();
+        /// Whether there is an entry for `key`. Also written `key in map`.
+        function "contains(map, key)" -> "bool" = |map: &mut Map, key: &str| map.contains_key(key);
+        /// The value of `key`; `()` if there is none. `map.key` and `map[key]` fail instead.
+        function "get(map, key)" -> "value or ()" = |map: &mut Map, key: &str| map.get(key).cloned().unwrap_or_default();
+        /// The keys in ascending order.
+        function "keys(map)" -> "list" = |map: &mut Map| -> Array { map.keys().map(|key| key.as_str().into()).collect() };
+        /// The values in the order of their keys.
+        function "values(map)" -> "list" = |map: &mut Map| -> Array { map.values().cloned().collect() };
+        /// Whether both have equal values for the same keys.
+        function "==(map, map)" -> "bool" = |a: Map, b: Map| equal(&a.into(), &b.into(), DEPTH);
+        /// The opposite.
+        function "!=(map, map)" -> "bool" = |a: Map, b: Map| equal(&a.into(), &b.into(), DEPTH).map(|same| !same);
+    }
 }
 
 fn any(table: &mut Table<'_>) {
-    table
-        .function(
-            "==(list, list)",
-            "bool",
-            "Whether both have equal items in the same order.",
-            |a: Array, b: Array| equal(&a.into(), &b.into(), DEPTH),
-        )
-        .function(
-            "!=(list, list)",
-            "bool",
-            "The opposite.",
-            |a: Array, b: Array| equal(&a.into(), &b.into(), DEPTH).map(|same| !same),
-        )
-        .function(
-            "==(map, map)",
-            "bool",
-            "Whether both have equal values for the same keys.",
-            |a: Map, b: Map| equal(&a.into(), &b.into(), DEPTH),
-        )
-        .function("!=(map, map)", "bool", "The opposite.", |a: Map, b: Map| {
-            equal(&a.into(), &b.into(), DEPTH).map(|same| !same)
-        })
-        .function(
-            "to_string(value)",
-            "text",
-            "The value as text. `` `${value}` `` does the same.",
-            |value: Dynamic| show(&value),
-        );
+    rows! { table;
+        /// The value as text. `` `${value}` `` does the same.
+        function "to_string(value)" -> "text" = |value: Dynamic| show(&value);
+    }
 }
 
 /// The value as text, with what is inside lists and maps in Rhai's notation.
@@ -444,11 +266,11 @@ fn filter(context: NativeCallContext, list: &mut Array, test: FnPtr) -> Result<A
 
 fn map(context: NativeCallContext, list: &mut Array, change: FnPtr) -> Result<Array> {
     let mut changed = Array::new();
-    let mut bytes = 0;
+    let mut size = Size::default();
     for item in list.iter() {
         let item = change.call_within_context::<Dynamic>(&context, (item.clone(),))?;
-        bytes += item.as_immutable_string_ref().map_or(0, |text| text.len());
-        within(&context, bytes)?;
+        size.add(&item);
+        size.within(context.engine())?;
         changed.push(item);
     }
     Ok(changed)
@@ -505,6 +327,14 @@ fn split(context: NativeCallContext, text: &str, by: &str) -> Result<Array> {
     }
     let most = context.engine().max_array_size();
     Ok(text.split(by).take(most + 1).map(Into::into).collect())
+}
+
+fn words(context: NativeCallContext, text: &str) -> Array {
+    let most = context.engine().max_array_size();
+    text.split_whitespace()
+        .take(most + 1)
+        .map(Into::into)
+        .collect()
 }
 
 fn replaced(context: NativeCallContext, text: &str, part: &str, by: &str) -> Result<String> {

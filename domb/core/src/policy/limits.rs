@@ -2,8 +2,9 @@
 //! What a launch script may use up, in one table.
 //!
 //! Every bound holds from the first byte of the script, and a configuration
-//! can only make one tighter. Together they keep a hostile script under about
-//! a hundred MiB and a few seconds.
+//! can only make one tighter. Time and memory are measured by the host
+//! ([`Watch`](super::Watch)); between two looks at them the other limits let
+//! no single operation take much of either.
 
 use super::error::Error;
 
@@ -13,6 +14,7 @@ use super::error::Error;
 pub enum Limit {
     SourceBytes,
     Milliseconds,
+    MemoryMib,
     Operations,
     CallLevels,
     ExpressionDepth,
@@ -26,9 +28,10 @@ pub enum Limit {
 
 impl Limit {
     /// Every limit, in the order of the documentation.
-    pub const ALL: [Limit; 11] = [
+    pub const ALL: [Limit; 12] = [
         Limit::SourceBytes,
         Limit::Milliseconds,
+        Limit::MemoryMib,
         Limit::Operations,
         Limit::CallLevels,
         Limit::ExpressionDepth,
@@ -62,6 +65,7 @@ impl Limit {
         match self {
             Limit::SourceBytes => ("source_bytes", 64 * 1024, "length of the script"),
             Limit::Milliseconds => ("milliseconds", 2000, "time on the wall clock"),
+            Limit::MemoryMib => ("memory_mib", 128, "memory, where the host can tell, in MiB"),
             Limit::Operations => (
                 "operations",
                 1_000_000,

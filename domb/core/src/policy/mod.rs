@@ -11,15 +11,18 @@
 //! denied; a script that fails, answers nonsense or does not end reaches no
 //! verdict, and without a verdict nothing is launched.
 
-mod api;
+mod draft;
 mod engine;
 mod error;
 mod facts;
 mod library;
 mod limits;
 mod script;
+mod size;
 mod table;
 mod verdict;
+mod view;
+mod watch;
 
 pub use error::{Error, Fault, Place};
 pub use facts::{
@@ -28,12 +31,13 @@ pub use facts::{
 pub use limits::{Limit, Limits};
 pub use script::Script;
 pub use verdict::{Approval, DecidedBy, Decision, Outcome, UNDECIDED, Verdict};
+pub use watch::Watch;
 
 /// Asks `script` about the launch that `facts` describe. Without a script
 /// everything is allowed, and the verdict says that nobody decided.
 ///
-/// `expired` tells when the time is up ([`Limit::Milliseconds`]); it is asked
-/// before each operation. This crate reads no clock of its own.
+/// `watch` tells when the time is up ([`Limit::Milliseconds`]) or too much
+/// memory is used ([`Limit::MemoryMib`]): this crate can measure neither.
 ///
 /// # Errors
 /// Anything but a complete answer from the script. Nothing may be launched then.
@@ -41,10 +45,10 @@ pub fn decide(
     script: Option<&Script>,
     facts: &Facts,
     limits: &Limits,
-    expired: impl Fn() -> bool + Send + 'static,
+    watch: impl Watch + Send + 'static,
 ) -> Result<Verdict, Error> {
     match script {
         None => Ok(Verdict::without_script(facts)),
-        Some(script) => engine::run(script, facts, limits, expired),
+        Some(script) => engine::run(script, facts, limits, watch),
     }
 }

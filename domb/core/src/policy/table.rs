@@ -56,9 +56,14 @@ impl<'e> Table<'e> {
         returns: &'static str,
         doc: &'static str,
         read: impl RhaiNativeFunc<A, 1, X, R, F> + 'static,
-    ) -> &mut Table<'e> {
+    ) {
         self.engine.register_fn(format!("{GETTER}{name}"), read);
-        self.row(name, returns, doc)
+        self.rows.push(Row {
+            on: self.on,
+            signature: name,
+            returns,
+            doc,
+        });
     }
 
     /// A function, or a method when its first argument is what it belongs to.
@@ -74,25 +79,15 @@ impl<'e> Table<'e> {
         returns: &'static str,
         doc: &'static str,
         function: impl RhaiNativeFunc<A, N, X, R, F> + 'static,
-    ) -> &mut Table<'e> {
+    ) {
         let name = signature.split('(').next().unwrap_or(signature);
         self.engine.register_fn(name, function);
-        self.row(signature, returns, doc)
-    }
-
-    fn row(
-        &mut self,
-        signature: &'static str,
-        returns: &'static str,
-        doc: &'static str,
-    ) -> &mut Table<'e> {
         self.rows.push(Row {
             on: self.on,
             signature,
             returns,
             doc,
         });
-        self
     }
 
     pub(super) fn engine(&mut self) -> &mut Engine {
@@ -103,3 +98,12 @@ impl<'e> Table<'e> {
         self.rows
     }
 }
+
+/// Rows of the table: a doc comment, `property` or `function`, the signature,
+/// what it gives, and the Rust that does it.
+macro_rules! rows {
+    ($table:expr; $($(#[doc = $doc:literal])+ $kind:ident $signature:literal -> $returns:literal = $does:expr;)+) => {
+        $($table.$kind($signature, $returns, concat!($($doc, "\n"),+), $does);)+
+    };
+}
+pub(super) use rows;

@@ -90,3 +90,283 @@ fn a_helper_function_answers_through_the_same_plan() {
     let verdict = verdict.unwrap_or_else(|error| panic!("{error}"));
     assert!(verdict.allows("store") && verdict.allows("net") && !verdict.allows("web"));
 }
+
+mod attacks {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::policy::Limit;
+
+    /// Runs a hostile script; it must end in an error, soon.
+    fn refused(text: &str) -> Error {
+        let begun = Instant::now();
+        let few = Limits::default()
+            .lowered_to("operations", 100_000)
+            .expect("100 000 is lower");
+        let script = Script::new("launch.rhai", text.as_bytes()).expect("the script is text");
+        let error = decide(Some(&script), &three(), &few, || false)
+            .expect_err("a hostile script reached a verdict");
+        let spent = begun.elapsed();
+        assert!(spent.as_secs() < 20, "took {spent:?}: {error}");
+        error
+    }
+
+    fn exhausts(limit: Limit, body: &str) {
+        let error = refused(&format!("fn launch(facts, plan) {{\n{body}\nplan }}"));
+        match &error {
+            Error::Exhausted { limit: which, .. } => assert_eq!(*which, limit, "{error}"),
+            other => panic!("not stopped by {limit:?}: {other}"),
+        }
+    }
+
+    fn fails(body: &str, message: &str) {
+        let error = refused(&format!("fn launch(facts, plan) {{\n{body}\nplan }}")).to_string();
+        assert!(error.contains(message), "{error}");
+    }
+
+    #[test]
+    fn nothing_outside_can_be_reached() {
+        for body in [
+            r#"eval("1");"#,
+            r#"import "x" as x;"#,
+            r#"debug("x");"#,
+            "let x = 1.5;",
+            "let f = Fn(\"launch\");",
+            "export x;",
+            "let x = 1; let f = || x + 1;",
+        ] {
+            let error = refused(&format!("fn launch(facts, plan) {{\n{body}\nplan }}"));
+            assert!(matches!(error, Error::Syntax(_)), "{body}: {error}");
+        }
+        for call in [
+            "sleep(1)",
+            "timestamp()",
+            "rand()",
+            "open_file(\"/etc/passwd\")",
+            "exit()",
+            "parse_json(\"{}\")",
+            "get_fn_metadata_list()",
+            "blob(1)",
+            "[].pad(9223372036854775807, 0)",
+            "[3, 1].sort(|a, b| 1)",
+            "\"x\".pad(9223372036854775807, \"y\")",
+            "facts.domains.drain(0, 1)",
+        ] {
+            fails(&format!("{call};"), "no function ");
+        }
+    }
+
+    #[test]
+    fn facts_cannot_be_changed() {
+        fails("facts.domains[0].name = \"x\";", "");
+        fails("facts.data = #{};", "");
+    }
+
+    #[test]
+    fn arithmetic_fails_instead_of_wrapping() {
+        fails("let x = 9223372036854775807 + 1;", "overflow");
+        fails("let x = 1 / 0;", "zero");
+        fails("let x = -9223372036854775807 - 2;", "overflow");
+        fails("let x = (-9223372036854775807 - 1) / -1;", "overflow");
+        fails("let x = 2 ** 64;", "");
+    }
+
+    #[test]
+    fn endless_loops_end() {
+        exhausts(Limit::Operations, "loop { }");
+        exhausts(Limit::Operations, "while true { let x = 1; }");
+        exhausts(Limit::Operations, "for i in 0..9223372036854775807 { }");
+    }
+    #[test]
+    fn memory_bombs_end() {
+        exhausts(Limit::StringBytes, r#"let s = "x"; loop { s += s; }"#);
+        exhausts(
+            Limit::StringBytes,
+            r#"let s = "xxxxxxxx"; loop { s = `${s}${s}`; }"#,
+        );
+        exhausts(
+            Limit::StringBytes,
+            r#"let s = "x"; for i in 0..16 { s += s; } s = s.replaced("x", s);"#,
+        );
+        exhausts(
+            Limit::StringBytes,
+            r#"let s = "x"; for i in 0..16 { s += s; } let l = []; loop { l.push(s); }"#,
+        );
+        exhausts(
+            Limit::StringBytes,
+            r#"let s = "x"; for i in 0..10 { s += s; } let l = s.split("x"); let t = l.join(s);"#,
+        );
+        exhausts(Limit::ArrayItems, "let l = []; loop { l.push(1); }");
+        exhausts(Limit::ArrayItems, "let l = [1]; loop { l += l; }");
+        exhausts(Limit::ArrayItems, "let l = [1]; loop { l = l + l; }");
+        exhausts(Limit::ArrayItems, "let l = []; loop { l = [l, l]; }");
+        exhausts(Limit::ArrayItems, "let l = []; loop { l = [l]; }");
+        exhausts(
+            Limit::ArrayItems,
+            r#"let s = "x,"; for i in 0..14 { s += s; } let l = s.split(",");"#,
+        );
+        exhausts(
+            Limit::ArrayItems,
+            r#"let s = "x "; for i in 0..14 { s += s; } let l = s.words();"#,
+        );
+        exhausts(
+            Limit::MapItems,
+            "let m = #{}; let i = 0; loop { m[`k${i}`] = i; i += 1; }",
+        );
+        exhausts(
+            Limit::StringBytes,
+            r#"let s = "x"; for i in 0..16 { s += s; } let m = #{}; for i in 0..2000 { m[`${s}${i}`] = i; }"#,
+        );
+        exhausts(
+            Limit::StringBytes,
+            r#"let s = "x"; for i in 0..16 { s += s; } let l = []; for i in 0..2000 { l.push(0); } for i in 0..2000 { l[i] = `${s}${i}`; }"#,
+        );
+        exhausts(
+            Limit::ArrayItems,
+            "let l = []; for i in 0..2000 { l.push(0); } let m = l; for i in 0..2000 { m[i] = l; }",
+        );
+        exhausts(
+            Limit::ArrayItems,
+            "let l = []; let m = #{ a: [] }; for i in 0..2000 { l.push(0); } loop { m.a.push(l); }",
+        );
+        exhausts(
+            Limit::ArrayItems,
+            "const L = []; let m = #{ a: [] }; for i in 0..3000 { m.a.push(i); }",
+        );
+        exhausts(
+            Limit::MapItems,
+            "let m = #{}; loop { m = #{ a: m, b: m }; }",
+        );
+        exhausts(
+            Limit::Operations,
+            "let l = []; for i in 0..1000 { l.push(i); } loop { let a = l.map(|x| x).filter(|x| true); }",
+        );
+    }
+
+    #[test]
+    fn recursion_ends() {
+        let error = refused("fn f(n) { f(n + 1) } fn launch(facts, plan) { f(0); plan }");
+        assert!(
+            matches!(
+                error,
+                Error::Exhausted {
+                    limit: Limit::CallLevels,
+                    ..
+                }
+            ),
+            "{error}"
+        );
+        let error = refused("fn launch(facts, plan) { launch(facts, plan) }");
+        assert!(
+            matches!(
+                error,
+                Error::Exhausted {
+                    limit: Limit::CallLevels,
+                    ..
+                }
+            ),
+            "{error}"
+        );
+        let error = refused("fn f(x) { [x].map(|x| f(x)) } fn launch(facts, plan) { f(1); plan }");
+        assert!(
+            matches!(
+                error,
+                Error::Exhausted {
+                    limit: Limit::CallLevels,
+                    ..
+                }
+            ),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn too_many_variables_and_functions_are_refused() {
+        let body: String = (0..40).map(|i| format!("let v{i} = {i}; ")).collect();
+        exhausts(Limit::Variables, &body);
+        let functions: String = (0..65).map(|i| format!("fn f{i}() {{}} ")).collect();
+        let error = refused(&functions);
+        assert!(
+            matches!(
+                error,
+                Error::Exhausted {
+                    limit: Limit::Functions,
+                    ..
+                }
+            ),
+            "{error}"
+        );
+    }
+
+    /// Sources that nest something as deep as their length allows.
+    fn towers() -> Vec<String> {
+        let around = |open: &str, middle: &str, close: &str| {
+            let times = 60_000 / (open.len() + close.len());
+            format!("{}{middle}{}", open.repeat(times), close.repeat(times))
+        };
+        vec![
+            around("(", "1", ")"),
+            around("[", "1", "]"),
+            around("#{a:", "1", "}"),
+            around("{", "1", "}"),
+            around("-", "1", ""),
+            around("!", "true", ""),
+            around("if true {", "", "}"),
+            around("if true {} else ", "{}", ""),
+            around("while true {", "", "}"),
+            around("do {", "", "} while true"),
+            around("for x in 0..1 {", "", "}"),
+            around("try {", "", "} catch {}"),
+            around("switch 1 { 1 => ", "1", "}"),
+            around("|x| ", "x", ""),
+            around("f(", "1", ")"),
+            around("1 + ", "1", ""),
+            around("1 ** ", "1", ""),
+            around("1 == ", "1", ""),
+            around("true && ", "true", ""),
+            around("() ?? ", "1", ""),
+            around("x = ", "1", ""),
+            around("return ", "1", ""),
+            around("let x = ", "1", ""),
+            around("x.a", "", "").replacen("xx", "x", 1),
+            format!("facts{}", ".a".repeat(30_000)),
+            format!("facts{}", "[0]".repeat(20_000)),
+            format!("facts{}", ".f()".repeat(15_000)),
+            format!("facts{}", "?.a".repeat(20_000)),
+            around("`${", "1", "}`"),
+            around("/*", "", "*/"),
+            around("1;", "", ""),
+            around("\"a\"+", "1", ""),
+            format!("[{}]", "1,".repeat(30_000)),
+            format!("f({})", "1,".repeat(30_000)),
+            format!(
+                "switch 1 {{ {} }}",
+                (0..5000).map(|i| format!("{i} => 1,")).collect::<String>()
+            ),
+            format!("let x = \"{}\";", "x".repeat(60_000)),
+            "a".repeat(60_000),
+            "1".repeat(60_000),
+            "\u{0}".repeat(60_000),
+            "/".repeat(60_000),
+            "\n".repeat(60_000),
+        ]
+    }
+
+    #[test]
+    fn towers_of_syntax_neither_break_the_stack_nor_take_long() {
+        for tower in towers() {
+            let head: String = tower.chars().take(30).collect();
+            for text in [
+                tower.clone(),
+                format!("const A = {tower};\nfn launch(facts, plan) {{ plan }}"),
+                format!("fn launch(facts, plan) {{\n{tower}\n;plan }}"),
+                format!("fn launch(facts, plan) {{ let x = {tower}\n;plan }}"),
+            ] {
+                let begun = Instant::now();
+                let result = ask(&text);
+                let spent = begun.elapsed();
+                assert!(spent.as_secs() < 20, "{head} took {spent:?}: {result:?}");
+            }
+        }
+    }
+}

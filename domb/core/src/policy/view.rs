@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! `facts` as a launch script sees them: typed objects with Xen's names that
+//! can be read and not written. Asking for what this host cannot know is an
+//! error, so that a script never decides on a guess.
+
+use std::rc::Rc;
+
+use rhai::{Array, Dynamic, EvalAltResult, ImmutableString, Map};
+
+use super::draft::no_domain;
+use super::error::Raised;
+use super::facts::{DomainFacts, Facts, FileFacts, Flask, PlatformFacts, TpmFacts};
+use super::table::{Table, rows};
+
+/// The script's `facts`.
+#[derive(Clone)]
+pub(super) struct View {
+    facts: Rc<Facts>,
+    data: Rc<Map>,
+}
+
+#[derive(Clone)]
+struct Domain(Rc<DomainFacts>);
+
+#[derive(Clone)]
+struct File(Rc<FileFacts>);
+
+#[derive(Clone)]
+struct Platform(Rc<PlatformFacts>);
+
+#[derive(Clone)]
+struct Tpm(Rc<TpmFacts>);
+
+impl View {
+    /// # Errors
+    /// What in `facts` no script can see.
+    pub(super) fn new(facts: &Facts) -> Result<View, String> {
+        let data = map_from_json("data", &facts.data)?;
+        Ok(View {
+            facts: Rc::new(facts.clone()),
+            data: Rc::new(data),
+        })
+    }
+
+    fn domains(&mut self) -> Array {
+        let domains = self.facts.domains.iter().cloned();
+        domains
+            .map(|domain| Dynamic::from(Domain(Rc::new(domain))))
+            .collect()
+    }
+
+    fn domain(&mut self, name: &str) -> Result<Domain, Box<EvalAltResult>> {
+        let names = self.facts.domains.iter().map(|domain| domain.name.as_str());
+        let found = self.facts.domain(name).cloned();
+        found
+            .map(|domain| Domain(Rc::new(domain)))
+            .ok_or_else(|| no_domain(name, names).raise())
+    }
+}
+
+pub(super) fn register(table: &mut Table<'_>) {
+    facts(table.on::<View>("Facts"));
+    domain(table.on::<Domain>("Domain"));
+    file(table.on::<File>("File"));
+    platform(table.on::<Platform>("Platform"));
+    tpm(table.on::<Tpm>("Tpm"));
+}
+
+fn facts(table: &mut Table<'_>) {
+    rows! { table;
+        /// Every domain, in the configuration's order.
+        property "domains" -> "list of Domain" = View::domains;
+        /// The domain of that name. An error if there is none.
+        function "domain(facts, name)" -> "Domain" = View::domain;
+        /// The machine.
+        property "platform" -> "Platform" = |f: &mut View| Platform(Rc::new(f.facts.platform.clone()));
+        /// The TPM. An error where nothing is known of one.
+        property "tpm" -> "Tpm" = |f: &mut View| known("tpm", f.facts.tpm.clone()).map(|tpm| Tpm(Rc::new(tpm)));
+        /// The integrator's own table, `[data]` in the configuration.
+        property "data" -> "map" = |f: &mut View| (*f.data).clone();
+    }
+}
+
+fn domain(table: &mut Table<'_>) {
+    rows! { table;
+        /// Its name.
+        property "name" -> "text" = |d: &mut Domain| d.0.name.clone();
+        /// The domid it will get.
+        property "domid" -> "number" = |d: &mut Domain| i64::from(d.0.domid);
+        /// `"pv"` or `"pvh"`.
+        property "type" -> "text" = |d: &mut Domain| d.0.kind.clone();
+        /// Memory at start, in MiB.
+        property "memory_mib" -> "number" = |d: &mut Domain| number(d.0.memory_mib);
+        /// Memory it may balloon to, in MiB.
+        property "maxmem_mib" -> "number" = |d: &mut Domain| number(d.0.maxmem_mib);
+        /// Virtual CPUs.
+        property "vcpus" -> "number" = |d: &mut Domain| i64::from(d.0.vcpus);
+        /// Kernel command line.
+        property "cmdline" -> "text" = |d: &mut Domain| d.0.cmdline.clone();
+        /// XSM/Flask label, `user:role:type`; `()` if it has none.
+        property "seclabel" -> "text or ()" = |d: &mut Domain| or_unit(d.0.seclabel.clone());
+        /// UUID in its usual spelling.
+        property "uuid" -> "text" = |d: &mut Domain| d.0.uuid.clone();
+        /// Names of the domains it starts after.
+        property "after" -> "list of text" = |d: &mut Domain| texts(&d.0.after);
+        /// The kernel image.
+        property "kernel" -> "File" = |d: &mut Domain| File(Rc::new(d.0.kernel.clone()));
+        /// The ramdisk; `()` if it has none.
+        property "ramdisk" -> "File or ()" = |d: &mut Domain| or_unit(d.0.ramdisk.clone().map(|f| File(Rc::new(f))));
+        /// The kernel, and the ramdisk if it has one.
+        property "files" -> "list of File" = |d: &mut Domain| -> Array {
+            let files = [Some(&d.0.kernel), d.0.ramdisk.as_ref()].into_iter().flatten();
+            files.map(|file| Dynamic::from(File(Rc::new(file.clone())))).collect()
+        };
+        /// Its name.
+        function "to_string(domain)" -> "text" = |d: &mut Domain| d.0.name.clone();
+    }
+}
+
+fn file(table: &mut Table<'_>) {
+    rows! { table;
+        /// The path as the configuration writes it.
+        property "path" -> "text" = |f: &mut File| f.0.path.clone();
+        /// Length of the bytes that boot.
+        property "bytes" -> "number" = |f: &mut File| number(f.0.bytes);
+        /// SHA-256 of the bytes that boot, in lower-case hexadecimal.
+        property "sha256" -> "text" = |f: &mut File| f.0.sha256.clone();
+        /// SHA-256 of the file as its vendor shipped it. Differs from `sha256`
+        /// where the bytes that boot were unpacked from that file.
+        property "original_sha256" -> "text" = |f: &mut File| f.0.original_sha256.clone();
+        /// Its path.
+        function "to_string(file)" -> "text" = |f: &mut File| f.0.path.clone();
+    }
+}
+
+fn platform(table: &mut Table<'_>) {
+    rows! { table;
+        /// All memory Xen has, in MiB.
+        property "memory_mib" -> "number" = |p: &mut Platform| known("platform.memory_mib", p.0.memory_mib.map(number));
+        /// Memory not given to any domain, in MiB.
+        property "free_memory_mib" -> "number" = |p: &mut Platform| known("platform.free_memory_mib", p.0.free_memory_mib.map(number));
+        /// Physical CPUs that are online.
+        property "cpus" -> "number" = |p: &mut Platform| known("platform.cpus", p.0.cpus.map(i64::from));
+        /// Xen's version, such as `4.17.5`.
+        property "xen_version" -> "text" = |p: &mut Platform| known("platform.xen_version", p.0.xen_version.clone());
+        /// Xen's own command line.
+        property "xen_commandline" -> "text" = |p: &mut Platform| known("platform.xen_commandline", p.0.xen_commandline.clone());
+        /// `"absent"`, `"permissive"` or `"enforcing"`.
+        property "flask" -> "text" = |p: &mut Platform| known("platform.flask", p.0.flask.map(Flask::as_str));
+        /// Whether PV domains can be built.
+        property "pv" -> "bool" = |p: &mut Platform| known("platform.pv", p.0.pv);
+        /// Whether HVM and PVH domains can be built.
+        property "hvm" -> "bool" = |p: &mut Platform| known("platform.hvm", p.0.hvm);
+    }
+}
+
+fn tpm(table: &mut Table<'_>) {
+    rows! { table;
+        /// `"measured"`, `"absent"`, `"failed"` or `"off"`.
+        property "state" -> "text" = |t: &mut Tpm| t.0.state.as_str();
+        /// The PCR that domb extends.
+        property "pcr" -> "number" = |t: &mut Tpm| i64::from(t.0.pcr);
+        /// The active banks, such as `sha256`.
+        property "banks" -> "list of text" = |t: &mut Tpm| texts(t.0.values.keys());
+        /// The PCR's value in each bank, in lower-case hexadecimal, once
+        /// everything read so far is extended.
+        property "values" -> "map" = |t: &mut Tpm| -> Map {
+            t.0.values.iter().map(|(bank, value)| (bank.as_str().into(), value.as_str().into())).collect()
+        };
+    }
+}
+
+/// A fact, or the error that this host cannot know it.
+fn known<T>(name: &str, fact: Option<T>) -> Result<T, Box<EvalAltResult>> {
+    fact.ok_or_else(|| {
+        let hint = "a rehearsal elsewhere needs the facts of the machine itself";
+        Raised::new(
+            format!("facts.{name} is not known on this host"),
+            Some(hint),
+        )
+        .raise()
+    })
+}
+
+fn or_unit<T: Clone + 'static>(value: Option<T>) -> Dynamic {
+    value.map_or(Dynamic::UNIT, Dynamic::from)
+}
+
+fn texts<'a>(texts: impl IntoIterator<Item = &'a String>) -> Array {
+    texts.into_iter().map(|text| text.as_str().into()).collect()
+}
+
+fn number(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// `value` as a script sees it, or the path to what it cannot see.
+fn from_json(path: &str, value: &serde_json::Value) -> Result<Dynamic, String> {
+    use serde_json::Value;
+    Ok(match value {
+        Value::Null => Dynamic::UNIT,
+        Value::Bool(value) => (*value).into(),
+        Value::String(text) => ImmutableString::from(text.as_str()).into(),
+        Value::Number(number) => number
+            .as_i64()
+            .ok_or_else(|| format!("{path} is {number}, and scripts know 64-bit integers only"))?
+            .into(),
+        Value::Array(items) => {
+            let item = |(index, item)| from_json(&format!("{path}[{index}]"), item);
+            items
+                .iter()
+                .enumerate()
+                .map(item)
+                .collect::<Result<Array, _>>()?
+                .into()
+        }
+        Value::Object(entries) => map_from_json(path, entries)?.into(),
+    })
+}
+
+fn map_from_json(
+    path: &str,
+    entries: &serde_json::Map<String, serde_json::Value>,
+) -> Result<Map, String> {
+    let entry = |(key, value): (&String, _)| {
+        Ok((
+            key.as_str().into(),
+            from_json(&format!("{path}.{key}"), value)?,
+        ))
+    };
+    entries.iter().map(entry).collect()
+}
