@@ -26,7 +26,9 @@ impl Domid {
     #[must_use]
     pub fn new(value: i64) -> Option<Domid> {
         let value = u16::try_from(value).ok()?;
-        (Self::MIN..=Self::MAX).contains(&value).then_some(Domid(value))
+        (Self::MIN..=Self::MAX)
+            .contains(&value)
+            .then_some(Domid(value))
     }
 
     /// The number Xen knows the domain by.
@@ -77,7 +79,10 @@ impl PcrIndex {
     /// The index `value`, unless that PCR cannot hold a launch measurement.
     #[must_use]
     pub fn new(value: i64) -> Option<PcrIndex> {
-        u8::try_from(value).ok().filter(|v| (8..=15).contains(v)).map(PcrIndex)
+        u8::try_from(value)
+            .ok()
+            .filter(|v| (8..=15).contains(v))
+            .map(PcrIndex)
     }
 
     /// The TPM's number for it.
