@@ -186,7 +186,7 @@ pub fn run_all(bench: &Bench, boots: &[Boot]) -> Vec<Verdict> {
 const MACHINES: usize = 2;
 
 /// From the start of QEMU to the control domain's init; usually 10 to 40 s.
-const BOOT: Duration = Duration::from_secs(300);
+const BOOT: Duration = Duration::from_secs(600);
 
 /// For one step; usually under 10 s.
-const STEP: Duration = Duration::from_secs(300);
+const STEP: Duration = Duration::from_secs(600);

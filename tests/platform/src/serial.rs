@@ -208,7 +208,7 @@ const ENDED: &str = "the machine ended";
 const CRASHES: [&str; 3] = [
     "Panic on CPU",
     "Kernel panic - not syncing",
-    "Domain 0 crashed: rebooting",
+    "Hardware Dom0 crashed",
 ];
 
 #[cfg(test)]

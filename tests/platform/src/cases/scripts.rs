@@ -168,7 +168,7 @@ fn no_verdict(outcome: &Outcome, name: &str) -> Result<()> {
     let step = outcome.step(name)?;
     ended_with(step, 6)?;
     step.find(&["launch.rhai"])?;
-    ensure(step.seconds < 30.0, || {
+    ensure(step.seconds < 60.0, || {
         format!("it took {} s", step.seconds)
     })?;
     standing(outcome, step, &[])
