@@ -2,3 +2,4 @@
 //! Black-box runs of the domb binary.
 
 mod config;
+mod image;

@@ -85,7 +85,10 @@ impl Compression {
     /// (`xg_dom_bzimageloader.c`, Linux `lib/decompress.c`).
     #[must_use]
     pub fn of(bytes: &[u8]) -> Option<Compression> {
-        MAGIC.iter().find(|(magic, _)| bytes.starts_with(magic)).map(|(_, format)| *format)
+        MAGIC
+            .iter()
+            .find(|(magic, _)| bytes.starts_with(magic))
+            .map(|(_, format)| *format)
     }
 
     /// Decodes the one stream that `input` begins with, to its end and with
@@ -95,14 +98,19 @@ impl Compression {
     /// The stream is truncated, corrupt, too large or of a format without a
     /// decoder.
     pub fn decode(self, input: &[u8], limit: usize) -> Result<Decoded, Error> {
-        let mut sink = Sink { bytes: Vec::new(), limit };
+        let mut sink = Sink {
+            bytes: Vec::new(),
+            limit,
+        };
         let mut at = 0;
         let result = match self {
             Compression::Gzip => gzip(input, &mut at, &mut sink),
             Compression::Bzip2 => bzip2(input, &mut at, &mut sink),
             Compression::Xz => {
                 let mut stream = XzStream::new_mem_limit(false, MEMORY_LIMIT_KIB);
-                lzma(input, &mut at, &mut sink, |i, o| stream.process(i, o, Action::Finish))
+                lzma(input, &mut at, &mut sink, |i, o| {
+                    stream.process(i, o, Action::Finish)
+                })
             }
             Compression::Zstd => zstd(input, &mut at, &mut sink),
             Compression::Lzma => {
@@ -116,7 +124,10 @@ impl Compression {
             Compression::Lzo => return Err(Error::Unsupported { format: self }),
         };
         match result {
-            Ok(()) => Ok(Decoded { bytes: sink.bytes, consumed: at }),
+            Ok(()) => Ok(Decoded {
+                bytes: sink.bytes,
+                consumed: at,
+            }),
             Err(fault) => Err(fault.at(self, at, limit)),
         }
     }
@@ -246,10 +257,14 @@ fn zstd(input: &[u8], at: &mut usize, sink: &mut Sink) -> Result<(), Fault> {
 }
 
 fn zstd_frame(decoder: &mut FrameDecoder, rest: &mut &[u8], sink: &mut Sink) -> Result<(), Fault> {
-    decoder.reset(&mut *rest).map_err(zstd_fault)?;
+    decoder
+        .reset(&mut *rest)
+        .map_err(|error| zstd_fault(&error))?;
     loop {
         let step = BlockDecodingStrategy::UptoBytes(ZSTD_STEP);
-        let finished = decoder.decode_blocks(&mut *rest, step).map_err(zstd_fault)?;
+        let finished = decoder
+            .decode_blocks(&mut *rest, step)
+            .map_err(|error| zstd_fault(&error))?;
         if let Some(bytes) = decoder.collect() {
             sink.put(&bytes)?;
         }
@@ -259,19 +274,25 @@ fn zstd_frame(decoder: &mut FrameDecoder, rest: &mut &[u8], sink: &mut Sink) -> 
     }
     let stored = decoder.get_checksum_from_data();
     if stored.is_some() && stored != decoder.get_calculated_checksum() {
-        return Err(Fault::corrupt("the frame's checksum does not match its content"));
+        return Err(Fault::corrupt(
+            "the frame's checksum does not match its content",
+        ));
     }
     match decoder.content_size() {
         0 => Ok(()), // the frame does not say
         size if size == sink.bytes.len() as u64 => Ok(()),
         size => Err(Fault::Corrupt(
-            format!("the frame announces {size} bytes and holds {}", sink.bytes.len()).into(),
+            format!(
+                "the frame announces {size} bytes and holds {}",
+                sink.bytes.len()
+            )
+            .into(),
         )),
     }
 }
 
-fn zstd_fault(error: ruzstd::decoding::errors::FrameDecoderError) -> Fault {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+fn zstd_fault(error: &(dyn std::error::Error + 'static)) -> Fault {
+    let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(io) = error.downcast_ref::<io::Error>()
             && io.kind() == io::ErrorKind::UnexpectedEof
@@ -291,7 +312,11 @@ fn lz4_legacy(input: &[u8], at: &mut usize, sink: &mut Sink) -> Result<(), Fault
     let mut block = vec![0; LZ4_BLOCK];
     while *at < input.len() {
         let Some(word) = input[*at..].first_chunk::<4>() else {
-            return if input[*at..].iter().all(|byte| *byte == 0) { Ok(()) } else { Err(Fault::Truncated) };
+            return if input[*at..].iter().all(|byte| *byte == 0) {
+                Ok(())
+            } else {
+                Err(Fault::Truncated)
+            };
         };
         let length = match *word {
             LZ4_MAGIC => {
@@ -347,12 +372,30 @@ mod tests {
 
     const PLAIN: &[u8] = include_bytes!("../../tests/fixtures/ramdisk/tiny.cpio");
     const STREAMS: [(Compression, &[u8]); 6] = [
-        (Compression::Gzip, include_bytes!("../../tests/fixtures/ramdisk/tiny.cpio.gz")),
-        (Compression::Bzip2, include_bytes!("../../tests/fixtures/ramdisk/tiny.cpio.bz2")),
-        (Compression::Xz, include_bytes!("../../tests/fixtures/ramdisk/tiny.cpio.xz")),
-        (Compression::Zstd, include_bytes!("../../tests/fixtures/ramdisk/tiny.cpio.zst")),
-        (Compression::Lzma, include_bytes!("../../tests/fixtures/ramdisk/tiny.cpio.lzma")),
-        (Compression::Lz4, include_bytes!("../../tests/fixtures/ramdisk/tiny.cpio.lz4")),
+        (
+            Compression::Gzip,
+            include_bytes!("../../tests/fixtures/ramdisk/tiny.cpio.gz"),
+        ),
+        (
+            Compression::Bzip2,
+            include_bytes!("../../tests/fixtures/ramdisk/tiny.cpio.bz2"),
+        ),
+        (
+            Compression::Xz,
+            include_bytes!("../../tests/fixtures/ramdisk/tiny.cpio.xz"),
+        ),
+        (
+            Compression::Zstd,
+            include_bytes!("../../tests/fixtures/ramdisk/tiny.cpio.zst"),
+        ),
+        (
+            Compression::Lzma,
+            include_bytes!("../../tests/fixtures/ramdisk/tiny.cpio.lzma"),
+        ),
+        (
+            Compression::Lz4,
+            include_bytes!("../../tests/fixtures/ramdisk/tiny.cpio.lz4"),
+        ),
     ];
     const LIMIT: usize = 1 << 20;
 
@@ -372,7 +415,11 @@ mod tests {
             let mut longer = stream.to_vec();
             longer.extend_from_slice(&[0; 64]);
             let decoded = format.decode(&longer, LIMIT).unwrap();
-            assert_eq!((decoded.bytes.as_slice(), decoded.consumed), (PLAIN, stream.len()), "{format}");
+            assert_eq!(
+                (decoded.bytes.as_slice(), decoded.consumed),
+                (PLAIN, stream.len()),
+                "{format}"
+            );
         }
     }
 

@@ -97,7 +97,10 @@ impl Manifest {
     /// # Errors
     /// The file cannot be read or is not a manifest of this version.
     pub fn read(path: &Path) -> Result<Manifest, Error> {
-        let bytes = fs::read(path).map_err(|source| Error::Read { path: path.into(), source })?;
+        let bytes = fs::read(path).map_err(|source| Error::Read {
+            path: path.into(),
+            source,
+        })?;
         Manifest::parse(&bytes)
     }
 
@@ -108,7 +111,9 @@ impl Manifest {
     pub fn parse(bytes: &[u8]) -> Result<Manifest, Error> {
         let head: Head = serde_json::from_slice(bytes).map_err(Error::Parse)?;
         if head.version != VERSION {
-            return Err(Error::Version { found: head.version });
+            return Err(Error::Version {
+                found: head.version,
+            });
         }
         serde_json::from_slice(bytes).map_err(Error::Parse)
     }
@@ -124,14 +129,19 @@ impl Manifest {
     /// The entry for the path `written` in the configuration, used as `role`.
     #[must_use]
     pub fn artefact(&self, written: &Path, role: Role) -> Option<&Entry> {
-        self.artefacts.iter().find(|entry| Path::new(&entry.path) == written && entry.role == role)
+        self.artefacts
+            .iter()
+            .find(|entry| Path::new(&entry.path) == written && entry.role == role)
     }
 }
 
 /// The SHA-256 of `bytes` in lower-case hexadecimal digits.
 #[must_use]
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 #[derive(Deserialize)]
@@ -154,7 +164,9 @@ pub enum Error {
     #[error("parse the image's manifest\nhint: make the image anew with this domb's `domb image`")]
     Parse(#[source] serde_json::Error),
     /// It was made by another domb.
-    #[error("the image's manifest has version {found}, this domb reads version {VERSION}\nhint: make the image anew with this domb's `domb image`")]
+    #[error(
+        "the image's manifest has version {found}, this domb reads version {VERSION}\nhint: make the image anew with this domb's `domb image`"
+    )]
     Version {
         /// The version found.
         found: u32,
@@ -177,15 +189,25 @@ mod tests {
             bytes: 0,
             original,
         };
-        let original =
-            Original { sha256: sha256_hex(b"a"), bytes: 1, format: "bzImage xz".to_owned() };
+        let original = Original {
+            sha256: sha256_hex(b"a"),
+            bytes: 1,
+            format: "bzImage xz".to_owned(),
+        };
         Manifest {
             version: VERSION,
             kernel_release: "6.1".to_owned(),
             xenstored: "/s".to_owned(),
             xenconsoled: "/c".to_owned(),
-            modules: vec![Module { path: "/m.ko".to_owned(), sha256: sha256_hex(b"m"), bytes: 1 }],
-            artefacts: vec![entry(Role::Kernel, Some(original)), entry(Role::Ramdisk, None)],
+            modules: vec![Module {
+                path: "/m.ko".to_owned(),
+                sha256: sha256_hex(b"m"),
+                bytes: 1,
+            }],
+            artefacts: vec![
+                entry(Role::Kernel, Some(original)),
+                entry(Role::Ramdisk, None),
+            ],
         }
     }
 
@@ -206,14 +228,22 @@ mod tests {
     #[test]
     fn another_version_is_refused_before_its_fields() {
         let error = Manifest::parse(br#"{"version": 2, "new": true}"#).unwrap_err();
-        assert!(error.to_string().contains("has version 2, this domb reads version 1"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains("has version 2, this domb reads version 1"),
+            "{error}"
+        );
     }
 
     #[test]
     fn a_field_nobody_knows_is_refused() {
         let text = String::from_utf8(manifest().to_json()).unwrap();
         let text = text.replacen("\"xenstored\"", "\"extra\": 1,\n  \"xenstored\"", 1);
-        assert!(matches!(Manifest::parse(text.as_bytes()), Err(Error::Parse(_))));
+        assert!(matches!(
+            Manifest::parse(text.as_bytes()),
+            Err(Error::Parse(_))
+        ));
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl Ramdisk {
 /// # Errors
 /// It is empty, or a part that was recognised is truncated or corrupt.
 pub fn inspect(bytes: &[u8]) -> Result<Ramdisk, Error> {
-    walk(bytes, |_| Ok(()))
+    walk(bytes, drop)
 }
 
 /// The ramdisk as one plain newc archive: itself if it is one, otherwise all
@@ -61,41 +61,63 @@ pub fn inspect(bytes: &[u8]) -> Result<Ramdisk, Error> {
 /// # Errors
 /// As [`inspect`]; also if a part is not a newc archive.
 pub fn unpacked(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
-    let mut merged = Merged::default();
-    let ramdisk = walk(bytes, |archives| merged.add(archives))?;
+    let mut archives = Vec::new();
+    let ramdisk = walk(bytes, |archive| archives.push(archive))?;
     if let Some(part) = ramdisk.parts.iter().find(|part| part.archives == 0) {
-        return Err(Error::NotCpio { offset: part.offset });
+        return Err(Error::NotCpio {
+            offset: part.offset,
+        });
     }
     match ramdisk.parts.as_slice() {
-        [Part { offset: 0, compression: None, archives: 1 }] => Ok(Cow::Borrowed(bytes)),
-        _ => Ok(Cow::Owned(merged.finish())),
+        [
+            Part {
+                offset: 0,
+                compression: None,
+                archives: 1,
+            },
+        ] => Ok(Cow::Borrowed(bytes)),
+        [Part { archives: 1, .. }] => Ok(archives.swap_remove(0)),
+        _ => merged(&archives).map(Cow::Owned),
     }
 }
 
-/// Goes through the parts and hands each run of complete plain archives to
-/// `archives`.
-fn walk(bytes: &[u8], mut archives: impl FnMut(&[u8]) -> Result<(), Error>) -> Result<Ramdisk, Error> {
+/// Goes through the parts and hands each row of complete archives, no longer
+/// compressed, to `archives`.
+fn walk<'a>(bytes: &'a [u8], mut archives: impl FnMut(Cow<'a, [u8]>)) -> Result<Ramdisk, Error> {
     let mut parts: Vec<Part> = Vec::new();
     let mut at = skip_zeros(bytes, 0);
     while at < bytes.len() {
         let rest = &bytes[at..];
         let compression = Compression::of(rest);
-        if at % 4 != 0 && (is_newc(rest) || parts.last().is_some_and(|part| part.compression.is_none())) {
+        if !at.is_multiple_of(4)
+            && (is_newc(rest) || parts.last().is_some_and(|part| part.compression.is_none()))
+        {
             return Err(Error::Alignment { offset: at });
         }
-        let mut part = Part { offset: at, compression, archives: 0 };
+        let mut part = Part {
+            offset: at,
+            compression,
+            archives: 0,
+        };
         if is_newc(rest) {
             let end = archive_end(bytes, at).map_err(Error::Cpio)?;
-            archives(&bytes[at..end])?;
+            archives(Cow::Borrowed(&bytes[at..end]));
             part.archives = 1;
             at = end;
         } else if let Some(compression) = compression.filter(|found| *found != Compression::Lzo) {
-            let inside = |source| Error::Stream { offset: part.offset, source };
+            let inside = |source| Error::Stream {
+                offset: part.offset,
+                source,
+            };
             let stream = compression.decode(rest, MAX_BYTES).map_err(inside)?;
-            let inside = |source| Error::InStream { offset: part.offset, compression, source };
+            let inside = |source| Error::InStream {
+                offset: part.offset,
+                compression,
+                source,
+            };
             part.archives = count_archives(&stream.bytes).map_err(inside)?;
             if part.archives > 0 {
-                archives(&stream.bytes)?;
+                archives(Cow::Owned(stream.bytes));
             }
             at += stream.consumed;
         } else if parts.is_empty() || compression.is_some() {
@@ -112,7 +134,11 @@ fn walk(bytes: &[u8], mut archives: impl FnMut(&[u8]) -> Result<(), Error>) -> R
         }
         at = skip_zeros(bytes, at);
     }
-    if parts.is_empty() { Err(Error::Empty { bytes: bytes.len() }) } else { Ok(Ramdisk { parts }) }
+    if parts.is_empty() {
+        Err(Error::Empty { bytes: bytes.len() })
+    } else {
+        Ok(Ramdisk { parts })
+    }
 }
 
 /// How many complete archives `bytes` is a row of; none if it does not begin
@@ -139,37 +165,29 @@ fn skip_zeros(bytes: &[u8], at: usize) -> usize {
     at + bytes[at..].iter().take_while(|byte| **byte == 0).count()
 }
 
-/// The members of several archives as one. Inodes are numbered anew, because
-/// equal numbers of two archives do not mean one file.
-#[derive(Default)]
-struct Merged {
-    bytes: Vec<u8>,
-    inodes: u32,
-}
-
-impl Merged {
-    fn add(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let mut at = skip_zeros(bytes, 0);
-        while at < bytes.len() {
+/// The members of rows of archives as one archive. Inodes are numbered anew,
+/// because equal numbers of two archives do not mean one file.
+fn merged(rows: &[Cow<'_, [u8]>]) -> Result<Vec<u8>, Error> {
+    let mut merged = Vec::new();
+    let mut inodes = 0_u32;
+    for row in rows {
+        let mut at = skip_zeros(row, 0);
+        while at < row.len() {
             let mut numbers: BTreeMap<(u32, (u32, u32)), u32> = BTreeMap::new();
-            let mut members = Members::new(bytes, at);
+            let mut members = Members::new(row, at);
             while let Some(member) = members.next().transpose().map_err(Error::Cpio)? {
                 let ino = *numbers.entry((member.ino, member.dev)).or_insert_with(|| {
-                    self.inodes = self.inodes.wrapping_add(1);
-                    self.inodes
+                    inodes = inodes.wrapping_add(1);
+                    inodes
                 });
-                let start = self.bytes.len();
-                self.bytes.extend_from_slice(member.raw);
-                self.bytes[start + 6..start + 14].copy_from_slice(format!("{ino:08x}").as_bytes());
+                let start = merged.len();
+                merged.extend_from_slice(member.raw);
+                merged[start + 6..start + 14].copy_from_slice(format!("{ino:08x}").as_bytes());
             }
-            at = skip_zeros(bytes, members.end().expect(ENDS));
+            at = skip_zeros(row, members.end().expect(ENDS));
         }
-        Ok(())
     }
-
-    fn finish(self) -> Vec<u8> {
-        cpio::newc::trailer(self.bytes).expect("a Vec takes every write")
-    }
+    Ok(cpio::newc::trailer(merged).expect("a Vec takes every write"))
 }
 
 impl fmt::Display for Ramdisk {
@@ -226,13 +244,17 @@ pub enum Error {
         offset: usize,
     },
     /// A part begins where Linux does not look for one.
-    #[error("ramdisk's part at byte {offset} does not begin at a multiple of four\nhint: pad the parts with zeros when joining them")]
+    #[error(
+        "ramdisk's part at byte {offset} does not begin at a multiple of four\nhint: pad the parts with zeros when joining them"
+    )]
     Alignment {
         /// Where.
         offset: usize,
     },
     /// Only archives can be unpacked.
-    #[error("ramdisk's part at byte {offset} is not a cpio archive\nhint: the control domain's root is a newc archive, plain or compressed with gzip, bzip2, xz, zstd, lzma or lz4")]
+    #[error(
+        "ramdisk's part at byte {offset} is not a cpio archive\nhint: the control domain's root is a newc archive, plain or compressed with gzip, bzip2, xz, zstd, lzma or lz4"
+    )]
     NotCpio {
         /// Where.
         offset: usize,
@@ -273,7 +295,9 @@ mod tests {
 
     fn names(archive: &[u8]) -> Vec<String> {
         let name = |member: newc::Member<'_>| String::from_utf8(member.name.to_vec()).unwrap();
-        Members::new(archive, 0).map(|member| name(member.unwrap())).collect()
+        Members::new(archive, 0)
+            .map(|member| name(member.unwrap()))
+            .collect()
     }
 
     #[test]
@@ -283,7 +307,10 @@ mod tests {
         for (stream, format) in COMPRESSED.iter().zip(formats) {
             assert_eq!(told(stream), format!("{format} cpio"));
         }
-        assert_eq!(told(&[TINY, TINY, COMPRESSED[3]].concat()), "cpio, zstd cpio");
+        assert_eq!(
+            told(&[TINY, TINY, COMPRESSED[3]].concat()),
+            "cpio, zstd cpio"
+        );
         assert!(inspect(TINY).unwrap().is_known());
     }
 
@@ -299,15 +326,23 @@ mod tests {
     #[test]
     fn nothing_is_not_a_ramdisk() {
         assert_eq!(fault(b""), "ramdisk is empty: 0 bytes, none but zeros");
-        assert_eq!(fault(&[0; 512]), "ramdisk is empty: 512 bytes, none but zeros");
+        assert_eq!(
+            fault(&[0; 512]),
+            "ramdisk is empty: 512 bytes, none but zeros"
+        );
     }
 
     #[test]
     fn a_ramdisk_cut_short_is_refused_with_the_place() {
-        assert!(fault(&TINY[..600]).contains("the member at byte 268 needs 1760 bytes, 216 are there"));
+        assert!(
+            fault(&TINY[..600]).contains("the member at byte 268 needs 1760 bytes, 216 are there")
+        );
         for stream in COMPRESSED {
             let text = fault(&stream[..stream.len() - 9]);
-            assert!(text.starts_with("ramdisk's part at byte 0 is not whole"), "{text}");
+            assert!(
+                text.starts_with("ramdisk's part at byte 0 is not whole"),
+                "{text}"
+            );
             assert!(text.contains("is truncated"), "{text}");
         }
         let second = [TINY, &COMPRESSED[0][..100]].concat();
@@ -320,18 +355,30 @@ mod tests {
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
         std::io::Write::write_all(&mut gzip, &TINY[..600]).unwrap();
         let error = inspect(&gzip.finish().unwrap()).unwrap_err();
-        assert_eq!(error.to_string(), "ramdisk's gzip stream at byte 0 holds no whole archive");
+        assert_eq!(
+            error.to_string(),
+            "ramdisk's gzip stream at byte 0 holds no whole archive"
+        );
     }
 
     #[test]
     fn junk_behind_an_archive_is_refused() {
-        assert!(fault(&[TINY, b"abcd"].concat()).contains("byte 2560 with something that is no archive"));
-        assert!(fault(&[TINY, &[0], TINY].concat()).contains("byte 2561 does not begin at a multiple of four"));
+        assert!(
+            fault(&[TINY, b"abcd"].concat())
+                .contains("byte 2560 with something that is no archive")
+        );
+        assert!(
+            fault(&[TINY, &[0], TINY].concat())
+                .contains("byte 2561 does not begin at a multiple of four")
+        );
     }
 
     #[test]
-    fn one_plain_archive_is_unpacked_to_itself() {
+    fn one_archive_is_unpacked_to_itself_without_its_compression() {
         assert!(matches!(unpacked(TINY).unwrap(), Cow::Borrowed(bytes) if bytes == TINY));
+        for stream in COMPRESSED {
+            assert_eq!(unpacked(stream).unwrap(), TINY);
+        }
     }
 
     #[test]
@@ -341,7 +388,9 @@ mod tests {
         assert_eq!(told(&archive), "cpio");
         let one = names(TINY);
         assert_eq!(names(&archive), [one.clone(), one.clone(), one].concat());
-        let inodes: Vec<u32> = Members::new(&archive, 0).map(|member| member.unwrap().ino).collect();
+        let inodes: Vec<u32> = Members::new(&archive, 0)
+            .map(|member| member.unwrap().ino)
+            .collect();
         assert_eq!(inodes, (1..=12).collect::<Vec<u32>>());
     }
 
@@ -353,10 +402,23 @@ mod tests {
 
     #[test]
     fn debians_own_initramfs_is_whole() {
-        for entry in std::path::Path::new("/boot").read_dir().into_iter().flatten() {
+        for entry in std::path::Path::new("/boot")
+            .read_dir()
+            .into_iter()
+            .flatten()
+        {
             let path = entry.unwrap().path();
-            if path.file_name().unwrap().to_string_lossy().starts_with("initrd.img-") {
-                assert!(inspect(&std::fs::read(&path).unwrap()).unwrap().is_known(), "{}", path.display());
+            if path
+                .file_name()
+                .unwrap()
+                .to_string_lossy()
+                .starts_with("initrd.img-")
+            {
+                assert!(
+                    inspect(&std::fs::read(&path).unwrap()).unwrap().is_known(),
+                    "{}",
+                    path.display()
+                );
             }
         }
     }

@@ -16,10 +16,21 @@ pub(super) struct Tree<'a> {
 
 #[derive(Debug)]
 enum Node<'a> {
-    Directory { permissions: u32 },
-    File { permissions: u32, bytes: Cow<'a, [u8]> },
-    Symlink { target: &'static str },
-    CharacterDevice { permissions: u32, major: u32, minor: u32 },
+    Directory {
+        permissions: u32,
+    },
+    File {
+        permissions: u32,
+        bytes: Cow<'a, [u8]>,
+    },
+    Symlink {
+        target: &'static str,
+    },
+    CharacterDevice {
+        permissions: u32,
+        major: u32,
+        minor: u32,
+    },
 }
 
 impl<'a> Tree<'a> {
@@ -30,7 +41,13 @@ impl<'a> Tree<'a> {
 
     /// Adds a file.
     pub(super) fn file(&mut self, path: &str, permissions: u32, bytes: impl Into<Cow<'a, [u8]>>) {
-        self.insert(path, Node::File { permissions, bytes: bytes.into() });
+        self.insert(
+            path,
+            Node::File {
+                permissions,
+                bytes: bytes.into(),
+            },
+        );
     }
 
     /// Adds a symbolic link.
@@ -39,8 +56,21 @@ impl<'a> Tree<'a> {
     }
 
     /// Adds a character device.
-    pub(super) fn character_device(&mut self, path: &str, permissions: u32, major: u32, minor: u32) {
-        self.insert(path, Node::CharacterDevice { permissions, major, minor });
+    pub(super) fn character_device(
+        &mut self,
+        path: &str,
+        permissions: u32,
+        major: u32,
+        minor: u32,
+    ) {
+        self.insert(
+            path,
+            Node::CharacterDevice {
+                permissions,
+                major,
+                minor,
+            },
+        );
     }
 
     fn insert(&mut self, path: &str, node: Node<'a>) {
@@ -69,7 +99,10 @@ impl<'a> Tree<'a> {
                 builder = builder.rdev_major(*major).rdev_minor(*minor);
             }
             let length = u32::try_from(bytes.len()).map_err(|_| {
-                io::Error::new(io::ErrorKind::FileTooLarge, format!("{name} has 4 GiB or more"))
+                io::Error::new(
+                    io::ErrorKind::FileTooLarge,
+                    format!("{name} has 4 GiB or more"),
+                )
             })?;
             let mut member = builder.write(out, length);
             member.write_all(bytes)?;
@@ -104,12 +137,40 @@ mod tests {
     fn names_are_sorted_and_parents_come_first() {
         let archive = tree().write(Vec::new()).unwrap();
         let members: Vec<_> = Members::new(&archive, 0).map(Result::unwrap).collect();
-        let names: Vec<_> = members.iter().map(|m| std::str::from_utf8(m.name).unwrap()).collect();
-        assert_eq!(names, ["dev", "dev/console", "init", "tmp", "usr", "usr/lib", "usr/lib/a.so", "var", "var/run"]);
-        assert!(members.iter().zip(1..).all(|(member, ino)| member.ino == ino));
-        assert!(members.iter().all(|m| (m.uid, m.gid, m.mtime, m.dev, m.nlink) == (0, 0, 0, (0, 0), 1)));
+        let names: Vec<_> = members
+            .iter()
+            .map(|m| std::str::from_utf8(m.name).unwrap())
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "dev",
+                "dev/console",
+                "init",
+                "tmp",
+                "usr",
+                "usr/lib",
+                "usr/lib/a.so",
+                "var",
+                "var/run"
+            ]
+        );
+        assert!(
+            members
+                .iter()
+                .zip(1..)
+                .all(|(member, ino)| member.ino == ino)
+        );
+        assert!(
+            members
+                .iter()
+                .all(|m| (m.uid, m.gid, m.mtime, m.dev, m.nlink) == (0, 0, 0, (0, 0), 1))
+        );
         assert_eq!((members[1].mode, members[1].rdev), (0o020_600, (5, 1)));
-        assert_eq!((members[3].mode, members[8].data), (0o041_777, b"/run".as_slice()));
+        assert_eq!(
+            (members[3].mode, members[8].data),
+            (0o041_777, b"/run".as_slice())
+        );
         assert_eq!(members[6].data, b"library");
     }
 
@@ -121,6 +182,9 @@ mod tests {
         other.symlink("/var/run", "/run");
         other.file("/init", 0o755, b"program!".as_slice());
         other.file("/usr/lib/a.so", 0o644, b"library".as_slice());
-        assert_eq!(other.write(Vec::new()).unwrap(), tree().write(Vec::new()).unwrap());
+        assert_eq!(
+            other.write(Vec::new()).unwrap(),
+            tree().write(Vec::new()).unwrap()
+        );
     }
 }

@@ -37,11 +37,19 @@ pub(super) fn artefacts(config: &Config, base: &Path) -> Result<Artefacts, Error
             continue;
         }
         let source = resolve(base, &named.path);
-        let failed = |cause| Error::Artefact { what: what(&named.kind), path: source.clone(), cause };
+        let failed = |cause| Error::Artefact {
+            what: what(&named.kind),
+            path: source.clone(),
+            cause,
+        };
         let bytes = read(&source).map_err(|error| failed(Box::new(error)))?;
         let (boots, format, warning) = boots(&bytes, role).map_err(failed)?;
         if let Some(warning) = warning {
-            artefacts.warnings.push(format!("{} {}: {warning}", what(&named.kind), source.display()));
+            artefacts.warnings.push(format!(
+                "{} {}: {warning}",
+                what(&named.kind),
+                source.display()
+            ));
         }
         artefacts.add(&named.path, role, &bytes, boots, format);
         artefacts.sources.push(source);
@@ -50,7 +58,14 @@ pub(super) fn artefacts(config: &Config, base: &Path) -> Result<Artefacts, Error
 }
 
 impl Artefacts {
-    fn add(&mut self, written: &Path, role: Role, file: &[u8], boots: Cow<'_, [u8]>, format: Option<String>) {
+    fn add(
+        &mut self,
+        written: &Path,
+        role: Role,
+        file: &[u8],
+        boots: Cow<'_, [u8]>,
+        format: Option<String>,
+    ) {
         let sha256 = sha256_hex(&boots);
         let original = format.map(|format| Original {
             sha256: sha256_hex(file),
@@ -60,7 +75,10 @@ impl Artefacts {
         let same = self.entries.iter().find(|entry| entry.sha256 == sha256);
         let stored = same.map_or_else(
             || {
-                let name = written.file_name().unwrap_or(written.as_os_str()).to_string_lossy();
+                let name = written
+                    .file_name()
+                    .unwrap_or(written.as_os_str())
+                    .to_string_lossy();
                 format!("{DIRECTORY}/{}-{name}", &sha256[..16])
             },
             |entry| entry.stored.clone(),
@@ -73,7 +91,9 @@ impl Artefacts {
             bytes: boots.len() as u64,
             original,
         });
-        self.contents.entry(stored).or_insert_with(|| boots.into_owned());
+        self.contents
+            .entry(stored)
+            .or_insert_with(|| boots.into_owned());
     }
 }
 
@@ -89,7 +109,11 @@ fn boots(bytes: &[u8], role: Role) -> Result<Boots<'_>, Cause> {
         Role::Kernel => {
             let kernel = kernel::bootable(bytes)?;
             let changed = matches!(kernel.bytes, Cow::Owned(_));
-            Ok((kernel.bytes, changed.then(|| kernel.format.to_string()), None))
+            Ok((
+                kernel.bytes,
+                changed.then(|| kernel.format.to_string()),
+                None,
+            ))
         }
         Role::Ramdisk => {
             let known = ramdisk::inspect(bytes)?.is_known();

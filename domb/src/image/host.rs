@@ -17,7 +17,9 @@ pub(super) struct Host {
 
 impl Host {
     pub(super) fn new(root: &Path) -> Host {
-        Host { root: root.to_path_buf() }
+        Host {
+            root: root.to_path_buf(),
+        }
     }
 
     /// Where `path`, absolute in the tree, is for this program.
@@ -40,28 +42,46 @@ impl Host {
             .map(|entry| (directory.join(&entry).join("bin").join(name), entry))
             .filter(|(path, _)| path.is_file())
             .max_by(|(_, one), (_, two)| by_version(one, two));
-        let missing = || Error::NoProgram { name: name.to_owned(), directory: directory.clone() };
+        let missing = || Error::NoProgram {
+            name: name.to_owned(),
+            directory: directory.clone(),
+        };
         found.map(|(path, _)| path).ok_or_else(missing)
     }
 
     /// The newest kernel's modules that `suitable` takes; kernels that are in
     /// `/boot` come before those that are not.
-    pub(super) fn kernel_modules(&self, suitable: impl Fn(&Path) -> bool) -> Result<PathBuf, Error> {
+    pub(super) fn kernel_modules(
+        &self,
+        suitable: impl Fn(&Path) -> bool,
+    ) -> Result<PathBuf, Error> {
         let directory = self.locate("/lib/modules");
-        let bootable = |release: &str| self.locate("/boot").join(format!("vmlinuz-{release}")).is_file();
+        let bootable = |release: &str| {
+            self.locate("/boot")
+                .join(format!("vmlinuz-{release}"))
+                .is_file()
+        };
         names(&directory)
             .into_iter()
             .filter(|release| suitable(&directory.join(release)))
-            .max_by(|one, two| bootable(one).cmp(&bootable(two)).then_with(|| by_version(one, two)))
+            .max_by(|one, two| {
+                bootable(one)
+                    .cmp(&bootable(two))
+                    .then_with(|| by_version(one, two))
+            })
             .map(|release| directory.join(release))
-            .ok_or(Error::NoModules { directory: directory.clone() })
+            .ok_or(Error::NoModules {
+                directory: directory.clone(),
+            })
     }
 }
 
 /// The names in a directory; none if it cannot be read.
 pub(super) fn names(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
     names.sort();
     names
 }
@@ -80,7 +100,10 @@ fn by_version(one: &str, two: &str) -> Ordering {
                 }
             },
             (a, b) => {
-                let (left, right) = (one[..a].trim_start_matches('0'), two[..b].trim_start_matches('0'));
+                let (left, right) = (
+                    one[..a].trim_start_matches('0'),
+                    two[..b].trim_start_matches('0'),
+                );
                 one = &one[a..];
                 two = &two[b..];
                 left.len().cmp(&right.len()).then_with(|| left.cmp(right))
@@ -110,7 +133,11 @@ mod tests {
             ("6.1.007", "6.1.8"),
         ] {
             assert_eq!(by_version(older, newer), Ordering::Less, "{older} {newer}");
-            assert_eq!(by_version(newer, older), Ordering::Greater, "{older} {newer}");
+            assert_eq!(
+                by_version(newer, older),
+                Ordering::Greater,
+                "{older} {newer}"
+            );
         }
         assert_eq!(by_version("6.1", "6.1"), Ordering::Equal);
     }
@@ -131,6 +158,9 @@ mod tests {
         fs::write(root.path().join("boot/vmlinuz-6.1.0-10"), b"").unwrap();
         assert_eq!(newest(&|_| true), "6.1.0-10");
         assert_eq!(newest(&|path| path.ends_with("6.1.0-9")), "6.1.0-9");
-        assert!(matches!(host.kernel_modules(|_| false), Err(Error::NoModules { .. })));
+        assert!(matches!(
+            host.kernel_modules(|_| false),
+            Err(Error::NoModules { .. })
+        ));
     }
 }

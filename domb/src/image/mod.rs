@@ -10,6 +10,7 @@
 
 mod archive;
 mod artefacts;
+mod error;
 mod host;
 mod libraries;
 mod modules;
@@ -17,18 +18,16 @@ mod output;
 mod summary;
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use domb_core::config::Config;
-use domb_core::diagnostic::{Diagnostic, render};
 
-use crate::compression;
 use crate::exit::Exit;
 use crate::manifest::{self, Manifest, Role, sha256_hex};
 use crate::report;
 use archive::Tree;
 use artefacts::Artefacts;
+pub use error::Error;
 use host::Host;
 use libraries::Library;
 use modules::Module;
@@ -98,7 +97,9 @@ pub fn run(options: &Options) -> Result<Summary, Error> {
     output::refuse_inputs(&options.output, ingredients.sources())?;
     let manifest = ingredients.manifest();
     let json = manifest.to_json();
-    let bytes = output::write(&options.output, |out| ingredients.tree(&manifest, &json).write(out))?;
+    let bytes = output::write(&options.output, |out| {
+        ingredients.tree(&manifest, &json).write(out)
+    })?;
     Ok(ingredients.summary(&manifest, json.len() as u64, bytes, &options.output))
 }
 
@@ -128,7 +129,8 @@ impl Ingredients {
         let init = init(options.init.as_deref())?;
         let xenstored = daemon(host, "xenstored", options.xenstored.as_deref())?;
         let xenconsoled = daemon(host, "xenconsoled", options.xenconsoled.as_deref())?;
-        let programs = [&xenstored, &xenconsoled].map(|it| (it.source.as_path(), it.bytes.as_slice()));
+        let programs =
+            [&xenstored, &xenconsoled].map(|it| (it.source.as_path(), it.bytes.as_slice()));
         let libraries = libraries::closure(host, &options.library_path, &programs)?;
         let directory = match &options.kernel_modules {
             Some(directory) => directory.clone(),
@@ -145,19 +147,28 @@ impl Ingredients {
             xenstored,
             xenconsoled,
             libraries,
-            kernel_release: release.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            kernel_release: release
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned(),
             modules,
             artefacts,
         })
     }
 
     fn sources(&self) -> impl Iterator<Item = &Path> {
-        [&self.config_path, &self.init.source, &self.xenstored.source, &self.xenconsoled.source]
-            .into_iter()
-            .chain(self.libraries.iter().map(|library| &library.source))
-            .chain(self.modules.iter().map(|module| &module.source))
-            .chain(&self.artefacts.sources)
-            .map(PathBuf::as_path)
+        [
+            &self.config_path,
+            &self.init.source,
+            &self.xenstored.source,
+            &self.xenconsoled.source,
+        ]
+        .into_iter()
+        .chain(self.libraries.iter().map(|library| &library.source))
+        .chain(self.modules.iter().map(|module| &module.source))
+        .chain(&self.artefacts.sources)
+        .map(PathBuf::as_path)
     }
 
     fn module_path(&self, module: &Module) -> String {
@@ -217,31 +228,61 @@ impl Ingredients {
             program("xenconsoled", &self.xenconsoled),
             part(
                 "shared libraries",
-                self.libraries.iter().map(|library| length(&library.bytes)).sum(),
+                self.libraries
+                    .iter()
+                    .map(|library| length(&library.bytes))
+                    .sum(),
                 files(self.libraries.len()),
             ),
             part(
                 "kernel modules",
                 manifest.modules.iter().map(|module| module.bytes).sum(),
-                format!("{} of Linux {}", files(self.modules.len()), self.kernel_release),
+                format!(
+                    "{} of Linux {}",
+                    files(self.modules.len()),
+                    self.kernel_release
+                ),
             ),
-            part("configuration", length(&self.config.bytes) + json, self.config_path.display().to_string()),
+            part(
+                "configuration",
+                length(&self.config.bytes) + json,
+                self.config_path.display().to_string(),
+            ),
         ];
-        let stored = self.artefacts.entries.iter().enumerate().filter(|(at, entry)| {
-            !self.artefacts.entries[..*at].iter().any(|before| before.stored == entry.stored)
-        });
+        let stored = self
+            .artefacts
+            .entries
+            .iter()
+            .enumerate()
+            .filter(|(at, entry)| {
+                !self.artefacts.entries[..*at]
+                    .iter()
+                    .any(|before| before.stored == entry.stored)
+            });
         let mut artefacts: Vec<Part> = stored
             .map(|(_, entry)| {
                 let from = entry.original.as_ref().map_or(String::new(), |original| {
-                    format!(" from {} {}", original.format, summary::Size(original.bytes))
+                    format!(
+                        " from {} {}",
+                        original.format,
+                        summary::Size(original.bytes)
+                    )
                 });
-                part(group(entry.role), entry.bytes, format!("{}{from}", entry.path))
+                part(
+                    group(entry.role),
+                    entry.bytes,
+                    format!("{}{from}", entry.path),
+                )
             })
             .collect();
         artefacts.sort_by_key(|part| GROUPS.iter().position(|group| *group == part.group));
         parts.append(&mut artefacts);
         let told: u64 = parts.iter().map(|part| part.bytes).sum();
-        parts.push(part("archive", bytes.saturating_sub(told), "names, directories, padding".to_owned()));
+        parts.push(part(
+            "archive",
+            bytes.saturating_sub(told),
+            "names, directories, padding".to_owned(),
+        ));
         Summary {
             parts,
             bytes,
@@ -264,8 +305,15 @@ fn init(given: Option<&Path>) -> Result<Program, Error> {
     let source = given.unwrap_or(Path::new("/proc/self/exe")).to_path_buf();
     let bytes = read(&source)?;
     match libraries::object(&source, &bytes)?.interpreter {
-        None => Ok(Program { path: "/init".to_owned(), bytes, source }),
-        Some(interpreter) => Err(Error::InitNotStatic { path: source, interpreter }),
+        None => Ok(Program {
+            path: "/init".to_owned(),
+            bytes,
+            source,
+        }),
+        Some(interpreter) => Err(Error::InitNotStatic {
+            path: source,
+            interpreter,
+        }),
     }
 }
 
@@ -278,13 +326,22 @@ fn daemon(host: &Host, name: &'static str, given: Option<&Path>) -> Result<Progr
     };
     let bytes = read(&source)?;
     libraries::object(&source, &bytes)?;
-    let inside = host.inside(&source).filter(|path| path.starts_with("/usr/"));
+    let inside = host
+        .inside(&source)
+        .filter(|path| path.starts_with("/usr/"));
     let path = inside.unwrap_or_else(|| format!("/usr/lib/domb/{name}"));
-    Ok(Program { path, bytes, source })
+    Ok(Program {
+        path,
+        bytes,
+        source,
+    })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    fs::read(path).map_err(|source| Error::Read { path: path.to_path_buf(), source })
+    fs::read(path).map_err(|source| Error::Read {
+        path: path.to_path_buf(),
+        source,
+    })
 }
 
 fn files(count: usize) -> String {
@@ -303,124 +360,13 @@ fn group(role: Role) -> &'static str {
 const GROUPS: [&str; 4] = ["launch script", "kernels", "ramdisks", "control ramdisk"];
 
 /// What PID 1 mounts on, and what the daemons and libxl write to.
-const DIRECTORIES: [&str; 8] =
-    ["/dev", "/etc", "/newroot", "/proc", "/run", "/sys", "/var/lib/xen", "/var/log/xen/console"];
-
-/// Why there is no image.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// An input cannot be read.
-    #[error("read {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The configuration has faults.
-    #[error("{}", render(faults, text))]
-    Config {
-        /// The file's text, for the caret.
-        text: String,
-        /// Every fault found.
-        faults: Vec<Diagnostic>,
-    },
-    /// A file that the configuration names cannot be used.
-    #[error("load {what} from {}", path.display())]
-    Artefact {
-        /// What it is for.
-        what: String,
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        cause: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// A program is none, or not for x86-64.
-    #[error("{} is not an x86-64 ELF program or library", path.display())]
-    NotElf {
-        /// The file.
-        path: PathBuf,
-    },
-    /// PID 1 would need an interpreter.
-    #[error("{} cannot be PID 1: it is not static, it needs {interpreter}\nhint: give a static domb with --init; RUSTFLAGS=-Ctarget-feature=+crt-static cargo build --release --features libxl --target x86_64-unknown-linux-gnu makes one", path.display())]
-    InitNotStatic {
-        /// The file.
-        path: PathBuf,
-        /// What it needs.
-        interpreter: String,
-    },
-    /// No Xen package has the daemon.
-    #[error("find {name} in {}/xen-*/bin\nhint: apt install xen-utils-4.17, or give --{name} FILE", directory.display())]
-    NoProgram {
-        /// The daemon.
-        name: String,
-        /// Where the packages put it.
-        directory: PathBuf,
-    },
-    /// A library is nowhere.
-    #[error("find {name}, which {} needs\nhint: apt install the package that `apt-file search {name}` names, or give --library-path DIR", by.display())]
-    NoLibrary {
-        /// The library.
-        name: String,
-        /// Who asks for it.
-        by: PathBuf,
-    },
-    /// No kernel has Xen's modules.
-    #[error("find a kernel with Xen's modules in {}\nhint: apt install linux-image-amd64, or give --kernel-modules DIR", directory.display())]
-    NoModules {
-        /// Where the packages put them.
-        directory: PathBuf,
-    },
-    /// A directory of modules has no index.
-    #[error("read the list of kernel modules {}\nhint: `depmod RELEASE` writes it; --kernel-modules wants a directory like /lib/modules/6.1.0-56-amd64", path.display())]
-    ModulesDep {
-        /// The index.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A module is nowhere.
-    #[error("find kernel module {name} in {}\nhint: apt install linux-image-amd64, or give another --kernel-modules DIR", directory.display())]
-    NoModule {
-        /// The module.
-        name: String,
-        /// The release's directory.
-        directory: PathBuf,
-    },
-    /// A module does not decompress.
-    #[error("decompress kernel module {}", path.display())]
-    Module {
-        /// The file.
-        path: PathBuf,
-        /// What the decoder said.
-        #[source]
-        cause: compression::Error,
-    },
-    /// The output is one of the inputs.
-    #[error("write {}: the image would replace an input\nhint: give another name with --output", path.display())]
-    OverInput {
-        /// The output.
-        path: PathBuf,
-    },
-    /// The image cannot be written.
-    #[error("write image {}", path.display())]
-    Write {
-        /// The output.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-}
-
-impl Error {
-    /// The exit code that tells this failure from others.
-    #[must_use]
-    pub fn exit(&self) -> Exit {
-        match self {
-            Error::Config { .. } => Exit::Config,
-            Error::Artefact { .. } => Exit::Load,
-            _ => Exit::Image,
-        }
-    }
-}
+const DIRECTORIES: [&str; 8] = [
+    "/dev",
+    "/etc",
+    "/newroot",
+    "/proc",
+    "/run",
+    "/sys",
+    "/var/lib/xen",
+    "/var/log/xen/console",
+];

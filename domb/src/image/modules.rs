@@ -33,15 +33,27 @@ pub(super) fn has_xen(directory: &Path) -> bool {
 pub(super) fn collect(directory: &Path, extra: &[String]) -> Result<Vec<Module>, Error> {
     let index = Index::read(directory)?;
     let mut order = Vec::new();
-    for name in NEEDED.iter().copied().chain(extra.iter().map(String::as_str)) {
+    for name in NEEDED
+        .iter()
+        .copied()
+        .chain(extra.iter().map(String::as_str))
+    {
         let name = normalised(name);
         match index.loadable.get(&name) {
             Some(entry) => index.visit(&entry.path, &mut order),
             None if index.builtin.contains(&name) => {}
-            None => return Err(Error::NoModule { name, directory: directory.to_path_buf() }),
+            None => {
+                return Err(Error::NoModule {
+                    name,
+                    directory: directory.to_path_buf(),
+                });
+            }
         }
     }
-    order.into_iter().map(|path| load(directory, &path)).collect()
+    order
+        .into_iter()
+        .map(|path| load(directory, &path))
+        .collect()
 }
 
 fn load(directory: &Path, path: &str) -> Result<Module, Error> {
@@ -49,9 +61,18 @@ fn load(directory: &Path, path: &str) -> Result<Module, Error> {
     let mut bytes = read(&source)?;
     if let Some(compression) = Compression::of(&bytes) {
         let decoded = compression.decode(&bytes, MAX_BYTES);
-        bytes = decoded.map_err(|cause| Error::Module { path: source.clone(), cause })?.bytes;
+        bytes = decoded
+            .map_err(|cause| Error::Module {
+                path: source.clone(),
+                cause,
+            })?
+            .bytes;
     }
-    Ok(Module { path: uncompressed(path).to_owned(), bytes, source })
+    Ok(Module {
+        path: uncompressed(path).to_owned(),
+        bytes,
+        source,
+    })
 }
 
 /// What depmod knows of a kernel's modules, by normalised name.
@@ -68,14 +89,24 @@ struct Entry {
 impl Index {
     fn read(directory: &Path) -> Result<Index, Error> {
         let path = directory.join("modules.dep");
-        let text = fs::read_to_string(&path).map_err(|source| Error::ModulesDep { path, source })?;
+        let text =
+            fs::read_to_string(&path).map_err(|source| Error::ModulesDep { path, source })?;
         let loadable = text.lines().filter_map(|line| {
             let (path, needs) = line.split_once(':')?;
             let needs = needs.split_whitespace().map(str::to_owned).collect();
-            Some((module_name(path), Entry { path: path.to_owned(), needs }))
+            Some((
+                module_name(path),
+                Entry {
+                    path: path.to_owned(),
+                    needs,
+                },
+            ))
         });
         let builtin = fs::read_to_string(directory.join("modules.builtin")).unwrap_or_default();
-        Ok(Index { loadable: loadable.collect(), builtin: builtin.lines().map(module_name).collect() })
+        Ok(Index {
+            loadable: loadable.collect(),
+            builtin: builtin.lines().map(module_name).collect(),
+        })
     }
 
     fn knows(&self, name: &str) -> bool {
@@ -88,7 +119,10 @@ impl Index {
             return;
         }
         // depmod writes what is needed first at the end of the line.
-        let needs = self.loadable.get(&module_name(path)).map_or(&[][..], |entry| &entry.needs);
+        let needs = self
+            .loadable
+            .get(&module_name(path))
+            .map_or(&[][..], |entry| &entry.needs);
         for need in needs.iter().rev().filter(|need| *need != path) {
             if !order.contains(need) {
                 order.push(need.clone());
@@ -109,12 +143,21 @@ fn normalised(name: &str) -> String {
 }
 
 fn uncompressed(path: &str) -> &str {
-    [".xz", ".zst", ".gz"].iter().find_map(|suffix| path.strip_suffix(suffix)).unwrap_or(path)
+    [".xz", ".zst", ".gz"]
+        .iter()
+        .find_map(|suffix| path.strip_suffix(suffix))
+        .unwrap_or(path)
 }
 
 /// What libxl, xenstored and xenconsoled open: `/dev/xen/privcmd`, `evtchn`,
 /// `gntdev`, `gntalloc`, and `/proc/xen`.
-const NEEDED: [&str; 5] = ["xen_privcmd", "xen_evtchn", "xen_gntdev", "xen_gntalloc", "xenfs"];
+const NEEDED: [&str; 5] = [
+    "xen_privcmd",
+    "xen_evtchn",
+    "xen_gntdev",
+    "xen_gntalloc",
+    "xenfs",
+];
 const MAX_BYTES: usize = 256 << 20;
 
 #[cfg(test)]
@@ -135,7 +178,11 @@ mod tests {
 
     fn paths(directory: &Path, extra: &[&str]) -> Vec<String> {
         let extra: Vec<String> = extra.iter().map(|name| (*name).to_owned()).collect();
-        collect(directory, &extra).unwrap().into_iter().map(|module| module.path).collect()
+        collect(directory, &extra)
+            .unwrap()
+            .into_iter()
+            .map(|module| module.path)
+            .collect()
     }
 
     const BUILTIN: &str = "kernel/xen-evtchn.ko\nkernel/xen-gntdev.ko\nkernel/xen-gntalloc.ko\n";
@@ -147,27 +194,42 @@ mod tests {
         let kernel = kernel(dep, BUILTIN, &files);
         assert_eq!(paths(kernel.path(), &[]), ["xen-privcmd.ko", "xenfs.ko"]);
         let expected = ["xen-privcmd.ko", "xenfs.ko", "low.ko", "mid.ko", "top.ko"];
-        assert_eq!(paths(kernel.path(), &["top", "low", "xen-privcmd"]), expected);
+        assert_eq!(
+            paths(kernel.path(), &["top", "low", "xen-privcmd"]),
+            expected
+        );
         assert!(has_xen(kernel.path()));
     }
 
     #[test]
     fn a_compressed_module_is_stored_as_the_kernel_takes_it() {
-        let kernel = kernel("xenfs.ko.gz:\nxen-privcmd.ko:\n", BUILTIN, &["xen-privcmd.ko"]);
+        let kernel = kernel(
+            "xenfs.ko.gz:\nxen-privcmd.ko:\n",
+            BUILTIN,
+            &["xen-privcmd.ko"],
+        );
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gzip.write_all(b"an object").unwrap();
         fs::write(kernel.path().join("xenfs.ko.gz"), gzip.finish().unwrap()).unwrap();
         let modules = collect(kernel.path(), &[]).unwrap();
-        assert_eq!((modules[1].path.as_str(), modules[1].bytes.as_slice()), ("xenfs.ko", b"an object".as_slice()));
+        assert_eq!(
+            (modules[1].path.as_str(), modules[1].bytes.as_slice()),
+            ("xenfs.ko", b"an object".as_slice())
+        );
     }
 
     #[test]
     fn a_module_that_is_nowhere_is_named() {
         let kernel = kernel("xenfs.ko:\n", BUILTIN, &[]);
         let error = collect(kernel.path(), &[]).unwrap_err().to_string();
-        assert!(error.starts_with("find kernel module xen_privcmd in "), "{error}");
+        assert!(
+            error.starts_with("find kernel module xen_privcmd in "),
+            "{error}"
+        );
         assert!(!has_xen(kernel.path()));
-        let error = collect(&kernel.path().join("none"), &[]).unwrap_err().to_string();
+        let error = collect(&kernel.path().join("none"), &[])
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("modules.dep"), "{error}");
     }
 }

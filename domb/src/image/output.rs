@@ -15,9 +15,13 @@ pub(super) fn refuse_inputs<'a>(
     mut inputs: impl Iterator<Item = &'a Path>,
 ) -> Result<(), Error> {
     let identity = |path: &Path| fs::metadata(path).ok().map(|it| (it.dev(), it.ino()));
-    let Some(there) = identity(output) else { return Ok(()) };
+    let Some(there) = identity(output) else {
+        return Ok(());
+    };
     if inputs.any(|input| identity(input) == Some(there)) {
-        return Err(Error::OverInput { path: output.to_path_buf() });
+        return Err(Error::OverInput {
+            path: output.to_path_buf(),
+        });
     }
     Ok(())
 }
@@ -27,7 +31,10 @@ pub(super) fn write(
     output: &Path,
     fill: impl FnOnce(BufWriter<File>) -> io::Result<BufWriter<File>>,
 ) -> Result<u64, Error> {
-    let failed = |source| Error::Write { path: output.to_path_buf(), source };
+    let failed = |source| Error::Write {
+        path: output.to_path_buf(),
+        source,
+    };
     let (temporary, file) = Temporary::beside(output).map_err(failed)?;
     let bytes = fill(BufWriter::with_capacity(1 << 20, file))
         .and_then(finish)
@@ -57,7 +64,11 @@ impl Temporary {
         }
         let name = format!(".{}.{}", name.to_string_lossy(), std::process::id());
         let path = output.with_file_name(name);
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path)?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o644)
+            .open(&path)?;
         Ok((Temporary { path }, file))
     }
 
@@ -110,7 +121,10 @@ mod tests {
     #[test]
     fn an_input_is_not_an_output_under_any_name() {
         let directory = tempfile::tempdir().unwrap();
-        let (input, link) = (directory.path().join("kernel"), directory.path().join("link"));
+        let (input, link) = (
+            directory.path().join("kernel"),
+            directory.path().join("link"),
+        );
         fs::write(&input, b"kernel").unwrap();
         std::os::unix::fs::symlink(&input, &link).unwrap();
         let refused = |output: &Path| refuse_inputs(output, [input.as_path()].into_iter()).is_err();
@@ -121,6 +135,9 @@ mod tests {
     #[test]
     fn a_directory_is_not_an_output() {
         let directory = tempfile::tempdir().unwrap();
-        assert!(matches!(write(directory.path(), Ok), Err(Error::Write { .. })));
+        assert!(matches!(
+            write(directory.path(), Ok),
+            Err(Error::Write { .. })
+        ));
     }
 }

@@ -34,11 +34,26 @@ impl fmt::Display for Summary {
         let mut last = "";
         for part in &self.parts {
             let group = if part.group == last { "" } else { part.group };
-            writeln!(f, "{group:<16}{:>11}  {}", Size(part.bytes).to_string(), part.text)?;
+            writeln!(
+                f,
+                "{group:<16}{:>11}  {}",
+                Size(part.bytes).to_string(),
+                part.text
+            )?;
             last = part.group;
         }
-        writeln!(f, "{:<16}{:>11}  {}", "total", Size(self.bytes).to_string(), self.output)?;
-        writeln!(f, "boot it with the kernel of Linux {}", self.kernel_release)
+        writeln!(
+            f,
+            "{:<16}{:>11}  {}",
+            "total",
+            Size(self.bytes).to_string(),
+            self.output
+        )?;
+        writeln!(
+            f,
+            "boot it with the kernel of Linux {}",
+            self.kernel_release
+        )
     }
 }
 
@@ -67,16 +82,43 @@ mod tests {
 
     #[test]
     fn sizes_are_rounded_to_a_tenth_of_their_unit() {
-        let told = [0, 1023, 1024, 1075, 1_048_575, 1_048_576, 65_906_612, u64::MAX].map(|n| Size(n).to_string());
-        let expected = ["0 B", "1023 B", "1.0 KiB", "1.0 KiB", "1.0 MiB", "1.0 MiB", "62.9 MiB", "17592186044416.0 MiB"];
+        let told = [
+            0,
+            1023,
+            1024,
+            1075,
+            1_048_575,
+            1_048_576,
+            65_906_612,
+            u64::MAX,
+        ]
+        .map(|n| Size(n).to_string());
+        let expected = [
+            "0 B",
+            "1023 B",
+            "1.0 KiB",
+            "1.0 KiB",
+            "1.0 MiB",
+            "1.0 MiB",
+            "62.9 MiB",
+            "17592186044416.0 MiB",
+        ];
         assert_eq!(told, expected);
     }
 
     #[test]
     fn a_group_is_named_once() {
-        let part = |group, bytes, text: &str| Part { group, bytes, text: text.to_owned() };
+        let part = |group, bytes, text: &str| Part {
+            group,
+            bytes,
+            text: text.to_owned(),
+        };
         let summary = Summary {
-            parts: vec![part("init", 2048, "/init"), part("kernels", 1 << 20, "a"), part("kernels", 3 << 19, "b")],
+            parts: vec![
+                part("init", 2048, "/init"),
+                part("kernels", 1 << 20, "a"),
+                part("kernels", 3 << 19, "b"),
+            ],
             bytes: 3 << 20,
             output: "domb.img".to_owned(),
             kernel_release: "6.1".to_owned(),
