@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::exit::Exit;
 use crate::tpm::TpmDevice;
-use crate::{check, image, launch, report};
+use crate::{check, image, launch, log, predict, report};
 #[cfg(feature = "libxl")]
 use crate::load::Source;
 
@@ -26,8 +26,12 @@ enum Verb {
     Check(Check),
     /// Make the boot domain's image
     Image(image::Options),
+    /// Print the PCR values a launch will give
+    Predict(predict::Options),
     /// Launch the platform from a running domain 0
     Launch(Launch),
+    /// Show, verify or compare event logs
+    Log(log::Options),
 }
 
 #[derive(Args)]
@@ -109,6 +113,8 @@ pub fn run() -> Exit {
     match cli.verb {
         Verb::Check(check) => check::run(&check.config, check.json, check.deny_warnings),
         Verb::Image(options) => image::command(&options),
+        Verb::Predict(options) => predict::command(&options),
         Verb::Launch(options) => options.run(),
+        Verb::Log(options) => log::command(&options),
     }
 }

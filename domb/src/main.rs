@@ -23,10 +23,13 @@ mod launch;
 #[cfg(feature = "libxl")]
 mod libxl;
 mod load;
+mod log;
 mod manifest;
 mod measure;
 mod newc;
+mod output;
 mod policy;
+mod predict;
 #[cfg(feature = "libxl")]
 mod pty;
 mod ramdisk;

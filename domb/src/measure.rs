@@ -102,9 +102,15 @@ impl Measurer {
             let opened = measurer.open_tpm(device);
             measurer.settle(opened)?;
         }
-        let opened =
-            LogFile::create(event_log, &measurer.banks).map(|log| measurer.log = Some(log));
-        measurer.settle(opened)?;
+        match LogFile::create(event_log, &measurer.banks) {
+            Ok(log) => measurer.log = Some(log),
+            Err(error) => {
+                if config.tpm == TpmMode::Required {
+                    measurer.finish(Outcome::Failed)?;
+                }
+                measurer.settle(Err(error))?;
+            }
+        }
         Ok(measurer)
     }
 

@@ -19,6 +19,7 @@ mod predict;
 mod record;
 mod sequence;
 pub mod tpm_message;
+mod verify;
 
 pub use component::{Component, EV_EVENT_TAG, Entry, Event, FORMAT_VERSION, Original};
 pub use diff::{Change, diff};
@@ -29,3 +30,4 @@ pub use sequence::{
     Artefact, Artefacts, DomainArtefacts, Error, Outcome, VerdictRecord, domain_config,
     failed_event, final_event, launch_events, verdict_event,
 };
+pub use verify::{BankCheck, check};

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! `domb predict`: what the PCR will hold, computed from the files alone.
+//!
+//! It loads and hashes as a launch does and makes the events by the same code,
+//! for every way the launch can end. No TPM, no Xen.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use domb_core::config::Config;
+use domb_core::measure::{self, Artefacts, Bank, Digests, Prediction, VerdictRecord};
+use serde_json::json;
+
+use crate::exit::Exit;
+use crate::launch;
+use crate::load::{self, Source};
+use crate::log::listing;
+use crate::measure::artefacts;
+use crate::output;
+
+/// What to predict.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// The launch configuration
+    config: PathBuf,
+    /// A PCR bank: sha1, sha256, sha384 or sha512; can be repeated [default: all four]
+    #[arg(long = "bank", value_name = "BANK", value_parser = bank)]
+    banks: Vec<Bank>,
+    /// A domain that the launch script will deny; can be repeated
+    #[arg(long = "deny", value_name = "DOMAIN")]
+    denied: Vec<String>,
+    /// Values and events as JSON, for `domb log verify` and `domb log diff`
+    #[arg(long)]
+    json: bool,
+    /// Write the PCR's bare value after a complete launch, as tpm2_policypcr --pcr reads it
+    #[arg(long, value_name = "FILE")]
+    policy_pcr: Option<PathBuf>,
+    /// Write the PCR's values after a complete launch as a tpm_policy of Keylime
+    #[arg(long, value_name = "FILE")]
+    keylime: Option<PathBuf>,
+}
+
+fn bank(name: &str) -> Result<Bank, String> {
+    Bank::from_name(name).ok_or_else(|| "the banks are sha1, sha256, sha384 and sha512".to_owned())
+}
+
+/// The verb.
+#[must_use]
+pub fn command(options: &Options) -> Exit {
+    match run(options) {
+        Ok(text) => output::write(&text, Exit::Success),
+        Err(error) => output::fail(&error, error.exit()),
+    }
+}
+
+fn run(options: &Options) -> Result<String, Error> {
+    let banks = if options.banks.is_empty() {
+        Bank::ALL.to_vec()
+    } else {
+        options.banks.clone()
+    };
+    let loaded = load::load(&options.config, Source::Files).map_err(launch::Error::from)?;
+    let artefacts = artefacts(&loaded, &banks).map_err(launch::Error::from)?;
+    let prediction = predict(&loaded.config, &artefacts, &options.denied, &banks)?;
+    if let Some(path) = &options.policy_pcr {
+        let values = launched(&prediction)?;
+        let value = match &banks[..] {
+            [bank] => values.bank(*bank),
+            _ => values.bank(Bank::Sha256),
+        };
+        write(path, value.ok_or(Error::WhichBank)?.as_bytes())?;
+    }
+    if let Some(path) = &options.keylime {
+        write(
+            path,
+            keylime(&prediction, launched(&prediction)?).as_bytes(),
+        )?;
+    }
+    Ok(if options.json {
+        json(&prediction)
+    } else {
+        text(&prediction)
+    })
+}
+
+/// What the PCR will hold when the domains in `denied` are denied and all
+/// others allowed.
+fn predict(
+    config: &Config,
+    artefacts: &Artefacts,
+    denied: &[String],
+    banks: &[Bank],
+) -> Result<Prediction, Error> {
+    if let Some(stray) = denied.iter().find(|name| config.domain(name).is_none()) {
+        return Err(Error::UnknownDomain(stray.clone()));
+    }
+    let mut verdict = VerdictRecord::allow_all(config);
+    verdict
+        .allowed
+        .retain(|name| !denied.iter().any(|denied| denied == name.as_str()));
+    let prediction = measure::predict(config, artefacts, Some(&verdict), banks);
+    Ok(prediction
+        .map_err(crate::measure::Error::from)
+        .map_err(launch::Error::from)?)
+}
+
+/// The values after a complete launch.
+fn launched(prediction: &Prediction) -> Result<&Digests, Error> {
+    let outcome = prediction
+        .outcomes
+        .iter()
+        .find(|outcome| outcome.name == "launched");
+    outcome
+        .map(|outcome| &outcome.values)
+        .ok_or(Error::NothingLaunched)
+}
+
+fn json(prediction: &Prediction) -> String {
+    let json = serde_json::to_string_pretty(prediction);
+    json.expect("a prediction has string keys only") + "\n"
+}
+
+/// Keylime's `tpm_policy`: the values it accepts of each PCR, in whichever
+/// bank the agent quotes, and the PCRs to quote as a mask.
+fn keylime(prediction: &Prediction, values: &Digests) -> String {
+    let pcr = prediction.pcr;
+    let accepted: Vec<String> = values.iter().map(ToString::to_string).collect();
+    let policy = json!({
+        pcr.to_string(): accepted,
+        "mask": format!("{:#x}", 1u32 << pcr.value()),
+    });
+    format!("{policy:#}\n")
+}
+
+/// The values of each outcome, and below them the events of the first.
+fn text(prediction: &Prediction) -> String {
+    let mut text = format!("PCR {}, extended from zero by domb alone\n", prediction.pcr);
+    for outcome in &prediction.outcomes {
+        text += &format!("\n{}: {} events\n", outcome.name, outcome.events.len());
+        for value in outcome.values.iter() {
+            text += &format!("  {:<6} {value}\n", value.bank().name());
+        }
+    }
+    if let Some(outcome) = prediction.outcomes.first() {
+        text += &format!(
+            "\nthe events of {}:\n{}",
+            outcome.name,
+            listing(&outcome.events)
+        );
+    }
+    text
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    fs::write(path, bytes).map_err(|source| Error::Write {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Why there is no prediction.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    /// The configuration or a file that it names.
+    #[error(transparent)]
+    Launch(#[from] launch::Error),
+    /// A denied domain that is not there.
+    #[error("predict a launch without domain {0}: the configuration has no such domain")]
+    UnknownDomain(String),
+    /// Nothing would be launched.
+    #[error("write reference values: with every domain denied there is no complete launch")]
+    NothingLaunched,
+    /// Several banks, none of them the usual one.
+    #[error(
+        "write the PCR's bare value: it is not said which bank\nhint: give one --bank, or sha256 among them"
+    )]
+    WhichBank,
+    /// A file could not be written.
+    #[error("write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Error::Launch(error) => error.exit(),
+            Error::UnknownDomain(_) | Error::NothingLaunched | Error::WhichBank => Exit::Usage,
+            Error::Write { .. } => Exit::Internal,
+        }
+    }
+}
