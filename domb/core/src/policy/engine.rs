@@ -205,6 +205,7 @@ fn has_entry(script: &Script, ast: &AST) -> Result<(), Error> {
     {
         match function.params.len() {
             2 => return Ok(()),
+            1 => found = ", only one with 1 parameter".to_owned(),
             n => found = format!(", only one with {n} parameters"),
         }
     }

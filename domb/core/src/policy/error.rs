@@ -374,12 +374,16 @@ fn failure(error: &EvalAltResult) -> (String, Option<String>) {
             ),
         },
         EvalAltResult::ErrorFunctionNotFound(signature, _) => (
-            format!("no function {}", plain(signature, 200)),
+            format!("no function {}", words(signature)),
             hint("domb script docs lists what a launch script can call"),
         ),
         EvalAltResult::ErrorDotExpr(text, _) => (
-            lower_case(&plain(text, 200)),
+            unknown_property(text).unwrap_or_else(|| lower_case(text)),
             hint("domb script docs lists what each object has"),
+        ),
+        EvalAltResult::ErrorPropertyNotFound(name, _) => (
+            format!("no entry is called {}", plain(name, 80)),
+            hint("get(name) gives () where there may be no such entry"),
         ),
         other => {
             let text = other.to_string();
@@ -387,6 +391,26 @@ fn failure(error: &EvalAltResult) -> (String, Option<String>) {
             (lower_case(&plain(text.trim_end_matches(&place), 400)), None)
         }
     }
+}
+
+/// Rhai's names of types in the words that scripts use.
+fn words(signature: &str) -> String {
+    let signature = signature.replace("&str | ImmutableString | String", "string");
+    plain(&signature.replace("i64", "number").replace(" (", "("), 200)
+}
+
+/// What Rhai says of a property that is not there, in fewer words.
+fn unknown_property(text: &str) -> Option<String> {
+    let mut quoted = text
+        .strip_prefix("Unknown property ")?
+        .split('\'')
+        .skip(1)
+        .step_by(2);
+    let (property, on) = (quoted.next()?, quoted.next()?);
+    Some(plain(
+        &format!("{} has no property {property}", words(on)),
+        200,
+    ))
 }
 
 /// What a script threw, if it can be shown without running more of it.

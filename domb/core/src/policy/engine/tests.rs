@@ -370,3 +370,91 @@ mod attacks {
         }
     }
 }
+
+mod anything {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Pieces of scripts, right and wrong, put together at random.
+    fn pieces() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            Just("plan.allow_all();"),
+            Just("plan.allow(\"net\");"),
+            Just("plan.deny(\"net\", \"why\");"),
+            Just("plan.deny_all(\"why\");"),
+            Just("plan"),
+            Just("facts.domains"),
+            Just(".map(|x| x.name)"),
+            Just(".filter(|x| true)"),
+            Just("let l = [1, \"a\", #{ a: () }];"),
+            Just("l.push(l); l[0] = l; l += l;"),
+            Just("l == l;"),
+            Just("log(l);"),
+            Just("log(facts);"),
+            Just("`${l}${plan}${facts.domains}`"),
+            Just("l.join(\",\").split(\",\").sorted()"),
+            Just("for i in 0..100 {"),
+            Just("for d in facts.domains {"),
+            Just("while true {"),
+            Just("try {"),
+            Just("} catch (e) { log(e); throw e; }"),
+            Just("if plan == facts {"),
+            Just("switch l { [] => 1, _ => 2 };"),
+            Just("}"),
+            Just("return"),
+            Just(";"),
+            Just("-9223372036854775808"),
+            Just(" - "),
+            Just(" << "),
+            Just(" in "),
+            Just("(1..=9223372036854775807)"),
+            Just("l[-1]"),
+            Just("l[0..5]"),
+            Just("5[1..70]"),
+            Just("\"abc\"[1]"),
+            Just("\"äöü\".sub_string(1, 9)"),
+            Just("parse_int(\"zz\", 36).to_hex()"),
+            Just("l.a.b.c = 1;"),
+            Just("f(1)"),
+            Just("facts.platform.cpus"),
+            Just("|x| x"),
+        ];
+        proptest::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+    }
+
+    fn twice(text: &str) {
+        let few = Limits::default()
+            .lowered_to("operations", 20_000)
+            .expect("20 000 is lower");
+        let Ok(script) = Script::new("launch.rhai", text.as_bytes()) else {
+            return;
+        };
+        let ask = || decide(Some(&script), &three(), &few, || false);
+        let first = ask();
+        assert!(
+            !matches!(first, Err(Error::Start { .. })),
+            "{first:?}\n{text}"
+        );
+        assert_eq!(first, ask(), "{text}");
+        let shown = first.map_or_else(|error| error.to_string(), |verdict| verdict.canonical());
+        assert!(
+            shown.chars().all(|c| c == '\n' || !c.is_control()),
+            "{shown:?}"
+        );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+
+        #[test]
+        fn any_text_gives_the_same_answer_twice(text in any::<String>()) {
+            twice(&text);
+        }
+
+        #[test]
+        fn any_body_gives_the_same_answer_twice(body in pieces()) {
+            twice(&format!("fn f(x) {{ [x] }}\nfn launch(facts, plan) {{ let l = [];\n{body}\nplan }}"));
+        }
+    }
+}
