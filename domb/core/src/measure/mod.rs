@@ -14,6 +14,8 @@ mod digest;
 pub mod event_log;
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod golden;
 pub mod hex;
 mod predict;
 mod record;
