@@ -91,6 +91,10 @@ impl From<&ArtefactKind> for Role {
     }
 }
 
+#[cfg_attr(
+    not(feature = "libxl"),
+    allow(dead_code, reason = "PID 1 alone reads a manifest")
+)]
 impl Manifest {
     /// Reads the manifest in the file `path`.
     ///
@@ -145,12 +149,14 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(not(feature = "libxl"), allow(dead_code, reason = "as above"))]
 struct Head {
     version: u32,
 }
 
 /// Why there is no manifest.
 #[derive(Debug, thiserror::Error)]
+#[cfg_attr(not(feature = "libxl"), allow(dead_code, reason = "as above"))]
 pub enum Error {
     /// The file cannot be read.
     #[error("read the image's manifest {}\nhint: the image was not made by `domb image`", path.display())]
