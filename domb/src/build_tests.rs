@@ -130,7 +130,7 @@ fn approved(extra: &str) -> Approved {
             (domain.name.clone(), files)
         })
         .collect();
-    let loaded = Loaded { config, script: None, control_ramdisk: None, domains };
+    let loaded = Loaded { config, script: None, control_ramdisk: None, domains, warnings: Vec::new() };
     let artefacts = crate::measure::artefacts(&loaded, &[Bank::Sha256]).unwrap();
     let facts =
         Facts::gather(&loaded.config, &artefacts, PlatformFacts::default(), None).unwrap();

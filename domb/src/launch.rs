@@ -63,8 +63,6 @@ pub struct Approved {
 
 /// How a launch ended, and what PID 1 needs to go on from there.
 pub struct Ended {
-    /// The report, already written.
-    pub report: Report,
     /// The platform that runs, or nothing does.
     pub result: Result<HandedOff, Error>,
     /// What PID 1 is to become; known once the configuration is loaded.
@@ -102,7 +100,7 @@ pub fn launch(options: &Options, source: Source<'_>, toolstack: &dyn Toolstack) 
         }
     };
     report.ended(&result, &options.report);
-    Ended { report, result, next }
+    Ended { result, next }
 }
 
 /// Does all of a launch but touching the TPM and Xen, and prints on standard

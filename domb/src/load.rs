@@ -10,20 +10,21 @@
 //! Nothing here trusts a file: a kernel that is no kernel and a ramdisk that
 //! ends early are refused with the domain and the file named.
 
-use std::borrow::Cow;
+mod error;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use domb_core::config::{ArtefactKind, Config, DomainName, DomainType, resolve};
-use domb_core::diagnostic::{Diagnostic, render};
 use domb_core::measure::{self, Artefacts, Original};
 
+pub use error::{Cause, Error};
+
+use crate::boots::Boots;
 use crate::kernel;
 use crate::manifest::{Entry, Manifest, Role, sha256_hex};
-use crate::ramdisk;
 use crate::sealed::Sealed;
 
 /// A configuration whose artefacts are all in sealed memory.
@@ -40,6 +41,9 @@ pub struct Loaded {
     pub control_ramdisk: Option<Rc<Artefact>>,
     /// Kernel and ramdisk of every domain of the configuration.
     pub domains: BTreeMap<DomainName, DomainArtefacts>,
+    /// What a person should know about them although they are taken as they
+    /// are.
+    pub warnings: Vec<String>,
 }
 
 impl Loaded {
@@ -94,7 +98,13 @@ pub enum Source<'a> {
 pub fn load(path: &Path, source: Source<'_>) -> Result<Loaded, Error> {
     let config = config(path)?;
     let base = path.parent().unwrap_or(Path::new("."));
-    let mut loader = Loader { base, source, seen: BTreeMap::new(), stored: BTreeMap::new() };
+    let mut loader = Loader {
+        base,
+        source,
+        seen: BTreeMap::new(),
+        stored: BTreeMap::new(),
+        warnings: Vec::new(),
+    };
 
     let script = loader.optional(config.script.as_deref(), &ArtefactKind::Script)?;
     let control_ramdisk = match &config.control {
@@ -112,7 +122,8 @@ pub fn load(path: &Path, source: Source<'_>) -> Result<Loaded, Error> {
         let ramdisk = loader.optional(domain.ramdisk.as_deref(), &kind)?;
         domains.insert(domain.name.clone(), DomainArtefacts { kernel, ramdisk });
     }
-    Ok(Loaded { config, script, control_ramdisk, domains })
+    let warnings = loader.warnings;
+    Ok(Loaded { config, script, control_ramdisk, domains, warnings })
 }
 
 /// Compares the digests of what was sealed with those an image's manifest
@@ -185,6 +196,7 @@ struct Loader<'a> {
     seen: BTreeMap<(PathBuf, Role), Rc<Artefact>>,
     /// An image stores equal bytes once, and each is removed once sealed.
     stored: BTreeMap<String, Rc<Sealed>>,
+    warnings: Vec<String>,
 }
 
 impl Loader<'_> {
@@ -212,10 +224,14 @@ impl Loader<'_> {
         Ok(artefact)
     }
 
-    fn from_file(&self, written: &Path, role: Role) -> Result<Artefact, (PathBuf, Cause)> {
+    fn from_file(&mut self, written: &Path, role: Role) -> Result<Artefact, (PathBuf, Cause)> {
         let path = resolve(self.base, written);
         let bytes = fs::read(&path).map_err(|source| (path.clone(), source.into()))?;
-        let boots = Boots::of(&bytes, role).map_err(|cause| (path.clone(), cause))?;
+        let boots = Boots::of(&bytes, role).map_err(|cause| (path.clone(), cause.into()))?;
+        if !boots.known {
+            let path = path.display();
+            self.warnings.push(format!("{path} is no archive domb knows; it is taken as it is"));
+        }
         let original = boots.format.map(|format| Original {
             sha256: sha256_hex(&bytes),
             bytes: bytes.len() as u64,
@@ -261,48 +277,6 @@ impl Loader<'_> {
     }
 }
 
-/// What becomes of a file's bytes before they are sealed.
-pub struct Boots<'b> {
-    /// The bytes that boot.
-    pub bytes: Cow<'b, [u8]>,
-    /// The format of the file, where the bytes that boot differ from it.
-    pub format: Option<String>,
-    /// For a kernel: the entry points it has.
-    pub entries: Option<kernel::Entries>,
-}
-
-impl<'b> Boots<'b> {
-    /// Makes `bytes` what boots in that role, or says what is wrong with them.
-    ///
-    /// # Errors
-    /// They are no kernel, no whole ramdisk, or in a format nothing here reads.
-    pub fn of(bytes: &'b [u8], role: Role) -> Result<Boots<'b>, Cause> {
-        let plain = |bytes| Boots { bytes, format: None, entries: None };
-        match role {
-            Role::Script => Ok(plain(Cow::Borrowed(bytes))),
-            Role::Kernel => {
-                let kernel = kernel::bootable(bytes)?;
-                let changed = matches!(kernel.bytes, Cow::Owned(_));
-                let format = changed.then(|| kernel.format.to_string());
-                Ok(Boots { bytes: kernel.bytes, format, entries: Some(kernel.entries) })
-            }
-            Role::Ramdisk => {
-                ramdisk::inspect(bytes)?;
-                Ok(plain(Cow::Borrowed(bytes)))
-            }
-            Role::ControlRamdisk => {
-                let archive = ramdisk::unpacked(bytes)?;
-                let changed = matches!(archive, Cow::Owned(_));
-                let format = changed.then(|| ARCHIVE.to_owned());
-                Ok(Boots { bytes: archive, format, entries: None })
-            }
-        }
-    }
-}
-
-/// The format of a control ramdisk that was not one plain archive.
-const ARCHIVE: &str = "cpio archives, unpacked";
-
 /// The image's root is in RAM: what is sealed is not kept a second time.
 fn seal_and_remove(entry: &Entry) -> Result<Rc<Sealed>, Cause> {
     let stored = Path::new(&entry.stored);
@@ -318,74 +292,4 @@ fn seal_and_remove(entry: &Entry) -> Result<Rc<Sealed>, Cause> {
 
 fn name(written: &Path) -> String {
     written.file_name().unwrap_or(written.as_os_str()).to_string_lossy().into_owned()
-}
-
-/// Why loading failed.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The configuration's file cannot be read.
-    #[error("read launch configuration {}", path.display())]
-    ReadConfig {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The configuration has faults.
-    #[error("{}", render(faults, text))]
-    Config {
-        /// The file's text, for the caret.
-        text: String,
-        /// Every fault found.
-        faults: Vec<Diagnostic>,
-    },
-    /// An artefact cannot be used.
-    #[error("load {what} from {}", path.display())]
-    Artefact {
-        /// What it is for.
-        what: String,
-        /// The domain it belongs to, if to one.
-        domain: Option<DomainName>,
-        /// The file that was read.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        cause: Cause,
-    },
-}
-
-/// Why an artefact cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum Cause {
-    /// It cannot be read or sealed.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    /// It is no kernel libxl could load.
-    #[error(transparent)]
-    Kernel(#[from] kernel::Error),
-    /// It is no ramdisk, or not a whole one.
-    #[error(transparent)]
-    Ramdisk(#[from] ramdisk::Error),
-    /// It has no entry point for the domain's type.
-    #[error("the kernel has no Xen entry point for a {0} domain\nhint: choose the other `type`, or a kernel built for it (CONFIG_XEN_PV, CONFIG_PVH); `readelf -n` shows its Xen notes")]
-    NoEntry(&'static str),
-    /// The image's manifest does not list it.
-    #[error("the image's manifest does not list this path\nhint: make the image anew with `domb image`")]
-    NotInImage,
-    /// It is not what the manifest says.
-    #[error("the image promises SHA-256 {promised} and holds {found}: the image is damaged\nhint: make the image anew with `domb image`")]
-    Digest {
-        /// The manifest's digest.
-        promised: String,
-        /// The digest of the sealed bytes.
-        found: String,
-    },
-    /// It is not as long as the manifest says.
-    #[error("the image promises {promised} bytes and holds {found}: the image is damaged\nhint: make the image anew with `domb image`")]
-    Length {
-        /// The manifest's number of bytes.
-        promised: u64,
-        /// The number of bytes read.
-        found: u64,
-    },
 }

@@ -8,6 +8,7 @@
 
 #[cfg(feature = "libxl")]
 mod boot;
+mod boots;
 mod build;
 #[cfg(test)]
 mod build_tests;

@@ -37,6 +37,9 @@ impl Report {
                 unpaused_ms: None,
             });
         }
+        for warning in &loaded.warnings {
+            self.warn(warning.clone());
+        }
         let count = loaded.config.domains.len();
         let sealed: BTreeMap<_, _> = loaded
             .artefacts()

@@ -6,7 +6,8 @@
 //! daemons' sockets in them; the image's own files are removed to give their
 //! memory back; then that tmpfs is the root and its init replaces domb.
 
-use std::fs::{self, Permissions};
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Read};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
@@ -101,6 +102,7 @@ fn remove_image() -> io::Result<()> {
 /// an entry that needs a directory which is a link, are refused.
 fn unpack(archive: &[u8], root: &Path) -> Result<(), Error> {
     let mut rest = archive;
+    let mut links = Links::new();
     loop {
         let mut reader = cpio::NewcReader::new(rest).map_err(Error::Archive)?;
         if reader.entry().is_trailer() {
@@ -109,7 +111,7 @@ fn unpack(archive: &[u8], root: &Path) -> Result<(), Error> {
         let name = reader.entry().name().to_owned();
         let failed = |source| Error::Unpack { name: name.clone(), source };
         let path = below(root, &name).ok_or_else(|| Error::Escapes { name: name.clone() })?;
-        place(&mut reader, &path).map_err(failed)?;
+        place(&mut reader, &path, &mut links).map_err(failed)?;
         rest = reader.finish().map_err(failed)?;
     }
 }
@@ -132,7 +134,15 @@ fn below(root: &Path, name: &str) -> Option<PathBuf> {
     Some(path)
 }
 
-fn place(reader: &mut cpio::NewcReader<&[u8]>, path: &Path) -> io::Result<()> {
+/// Where a file with several names was first made, by device and inode. The
+/// content comes with one of the names, usually the last.
+type Links = BTreeMap<(u32, u32, u32), PathBuf>;
+
+fn place(
+    reader: &mut cpio::NewcReader<&[u8]>,
+    path: &Path,
+    links: &mut Links,
+) -> io::Result<()> {
     let entry = reader.entry();
     let (mode, uid, gid) = (entry.mode(), entry.uid(), entry.gid());
     let device = makedev(entry.rdev_major(), entry.rdev_minor());
@@ -148,7 +158,18 @@ fn place(reader: &mut cpio::NewcReader<&[u8]>, path: &Path) -> io::Result<()> {
             return symlink(target, path);
         }
         FileType::RegularFile => {
-            io::copy(reader, &mut fs::File::create(path)?)?;
+            let inode = (entry.dev_major(), entry.dev_minor(), entry.ino());
+            let (names, bytes) = (entry.nlink(), entry.file_size());
+            match links.get(&inode).filter(|_| names > 1) {
+                Some(first) => fs::hard_link(first, path)?,
+                None => {
+                    fs::File::create(path)?;
+                    links.insert(inode, path.to_path_buf());
+                }
+            }
+            if bytes > 0 {
+                io::copy(reader, &mut OpenOptions::new().write(true).open(path)?)?;
+            }
         }
         FileType::CharacterDevice | FileType::BlockDevice | FileType::Fifo => {
             mknodat(CWD, path, kind, Mode::from_raw_mode(mode), device)?;
@@ -206,6 +227,23 @@ pub enum Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_with_two_names_has_its_content_under_both() {
+        let member = |name: &str, content: &[u8]| {
+            let builder = cpio::NewcBuilder::new(name).ino(5).nlink(2).mode(0o100_755);
+            let mut writer = builder.write(Vec::new(), u32::try_from(content.len()).unwrap());
+            std::io::Write::write_all(&mut writer, content).unwrap();
+            writer.finish().unwrap()
+        };
+        let mut archive = member("bin/sh", b"");
+        archive.extend(member("bin/busybox", b"program"));
+        let archive = cpio::newc::trailer(archive).unwrap();
+        let root = tempfile::tempdir().unwrap();
+        unpack(&archive, root.path()).unwrap();
+        assert_eq!(fs::read(root.path().join("bin/sh")).unwrap(), b"program");
+        assert_eq!(fs::read(root.path().join("bin/busybox")).unwrap(), b"program");
+    }
 
     #[test]
     fn an_entry_that_leaves_the_root_is_refused() {
