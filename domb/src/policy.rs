@@ -2,21 +2,19 @@
 //! Policy: put the facts together and let the launch script decide.
 //!
 //! The script is run from the sealed bytes whose digest is already in the
-//! PCR. It has a few seconds of wall clock besides its other limits
-//! (`domb_core::policy::Limits`); a script that does not decide in time has
-//! denied everything.
+//! PCR, and within limits (`domb_core::policy::Limits`); a script that does
+//! not decide within them has denied everything.
+
+mod meter;
 
 use std::io;
-use std::time::{Duration, Instant};
 
 use domb_core::policy::{
     self, Facts, FactsError, Limits, PlatformFacts, Script, TpmFacts, Verdict,
 };
 
+use self::meter::Meter;
 use crate::launch::Measured;
-
-/// The wall clock a launch script has. A usual one takes under a millisecond.
-pub const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Asks the launch script, or nobody where none is configured.
 ///
@@ -36,8 +34,8 @@ pub fn decide(
         }
     };
     let facts = facts(measured, platform, tpm)?;
-    let end = Instant::now() + DEADLINE;
-    Ok(policy::decide(script.as_ref(), &facts, &Limits::default(), move || Instant::now() > end)?)
+    let limits = Limits::default();
+    Ok(policy::decide(script.as_ref(), &facts, &limits, Meter::new(&limits))?)
 }
 
 fn facts(
