@@ -14,8 +14,10 @@ use std::fmt;
 #[derive(Clone, Copy, Debug)]
 pub struct Member<'a> {
     /// Name as stored, without the terminating NUL.
+    #[cfg(test)]
     pub name: &'a [u8],
     /// Content; a symbolic link's target.
+    #[cfg(test)]
     pub data: &'a [u8],
     /// Inode number.
     pub ino: u32,
@@ -111,7 +113,9 @@ impl<'a> Members<'a> {
             field(index)?;
         }
         Ok(Some(Member {
+            #[cfg(test)]
             name,
+            #[cfg(test)]
             data,
             ino: field(0)?,
             dev: (field(7)?, field(8)?),
