@@ -20,7 +20,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use domb_core::config::{Config, DomainName, TpmMode};
+use domb_core::config::{Config, DomainName, InitialValue, TpmMode};
 use domb_core::measure::{
     Bank, Digests, Event, Outcome, VerdictRecord, event_log, final_event, launch_events,
     replay_all, verdict_event,
@@ -150,10 +150,33 @@ impl Measurer {
                 pcr,
             });
         }
-        self.initial = tpm.read_all(pcr, &banks.known)?;
+        let initial = tpm.read_all(pcr, &banks.known)?;
+        self.check_initial(&initial)?;
+        self.initial = initial;
         self.banks = banks.known;
         self.tpm = Some(tpm);
         self.state = TpmState::Measured;
+        Ok(())
+    }
+
+    /// The PCR holds what `expect_initial` wants. A bank that is named there
+    /// and not active holds nothing.
+    fn check_initial(&self, initial: &Digests) -> Result<(), Error> {
+        let expected = match &self.config.expect_initial {
+            InitialValue::Any => return Ok(()),
+            InitialValue::Zero => Digests::zero(&initial.banks()),
+            InitialValue::Values(values) => values.clone(),
+        };
+        for value in expected.iter() {
+            let found = initial.bank(value.bank());
+            if found != Some(value) {
+                return Err(Error::Initial {
+                    pcr: self.config.pcr,
+                    expected: *value,
+                    found: found.copied(),
+                });
+            }
+        }
         Ok(())
     }
 

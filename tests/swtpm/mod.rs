@@ -12,7 +12,7 @@ mod server;
 use std::fs;
 use std::sync::{Arc, Mutex};
 
-use domb_core::config::Config;
+use domb_core::config::{Config, InitialValue};
 use domb_core::measure::{
     Bank, Digest, Digests, Outcome, Prediction, event_log, failed_event, predict, replay_all,
     tpm_message,
@@ -136,6 +136,53 @@ fn a_pcr_that_was_extended_before_is_said_and_the_value_still_follows() {
     let events = prediction(&config, &Bank::ALL).outcomes.remove(0).events;
     let expected = replay_all(events.iter().map(|event| &event.digests), &initial).unwrap();
     assert_eq!(swtpm.pcrread(config.pcr, &Bank::ALL), expected);
+}
+
+#[test]
+fn a_pcr_that_is_not_where_it_is_expected_is_not_extended() {
+    let swtpm = Swtpm::start().with_banks("sha1:none+sha256:all+sha384:all+sha512:none");
+    let banks = [Bank::Sha256, Bank::Sha384];
+    let before = Digests::of(&banks, b"somebody else");
+    let initial = Digests::zero(&banks).extended(&before).unwrap();
+    let begin = |mode: &str, expected: InitialValue| {
+        let config = Config {
+            expect_initial: expected,
+            ..config(mode)
+        };
+        Measurer::begin(&config, &swtpm.folder().join("log"), &swtpm.device())
+    };
+    assert!(begin("required", InitialValue::Zero).is_ok());
+    Tpm::open(&swtpm.device())
+        .unwrap()
+        .extend(PcrIndex::DEFAULT, &before)
+        .unwrap();
+
+    let one = |bank| InitialValue::Values([*initial.bank(bank).unwrap()].into_iter().collect());
+    assert!(begin("required", InitialValue::Any).is_ok());
+    assert!(begin("required", InitialValue::Values(initial.clone())).is_ok());
+    assert!(begin("required", one(Bank::Sha384)).is_ok());
+
+    let absent = InitialValue::Values(Digests::zero(&[Bank::Sha1]));
+    assert!(matches!(
+        begin("required", absent),
+        Err(Error::Initial { found: None, .. })
+    ));
+    let error = begin("required", InitialValue::Zero).unwrap_err();
+    assert!(
+        matches!(error, Error::Initial { found: Some(_), .. }),
+        "{error}"
+    );
+
+    let mut measurer = begin("optional", InitialValue::Zero).unwrap();
+    launch(&mut measurer).unwrap();
+    measurer.finish(Outcome::Launched).unwrap();
+    assert!(
+        measurer.describe().contains("expect_initial"),
+        "{}",
+        measurer.describe()
+    );
+    drop(measurer);
+    assert_eq!(swtpm.pcrread(PcrIndex::DEFAULT, &banks), initial);
 }
 
 /// Fails the extend of that number, counted from 0.

@@ -39,7 +39,17 @@ pub enum Error {
         /// Their `TPM_ALG_ID`.
         algorithms: Vec<u16>,
     },
-    /// The PCR was extended by somebody else, before or meanwhile.
+    /// The PCR is not where `[measure] expect_initial` wants it.
+    #[error("find PCR {pcr} as [measure] expect_initial wants it: bank {} holds {} instead of {expected}\nhint: something extended it since the last reset; reboot, or find out what does", expected.bank(), shown(found))]
+    Initial {
+        /// The PCR.
+        pcr: PcrIndex,
+        /// What it should hold.
+        expected: Digest,
+        /// What it holds; None: the bank is not active.
+        found: Option<Digest>,
+    },
+    /// The PCR was extended by somebody else meanwhile.
     #[error("check PCR {pcr}: bank {} holds {found} where the events give {expected}\nhint: nothing but domb may extend this PCR", expected.bank())]
     Diverged {
         /// The PCR.
@@ -83,6 +93,13 @@ impl Error {
             _ => None,
         }
     }
+}
+
+fn shown(found: &Option<Digest>) -> String {
+    found.as_ref().map_or_else(
+        || "nothing (it is not active)".to_owned(),
+        ToString::to_string,
+    )
 }
 
 fn hexadecimal(algorithms: &[u16]) -> String {

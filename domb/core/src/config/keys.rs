@@ -37,7 +37,7 @@ impl Section {
                 "domain",
                 "data",
             ],
-            Section::Measure => &["tpm", "pcr"],
+            Section::Measure => &["tpm", "pcr", "expect_initial"],
             Section::Platform => &["memory"],
             Section::Control => &["ramdisk", "init", "args"],
             Section::Domain => &[

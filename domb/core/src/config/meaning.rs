@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::artefact::{Artefact, ArtefactKind};
 use super::faults::{Faults, Field, one_of, quote};
 use super::raw::{RawConfig, RawControl, RawDomain};
-use super::{AfterFailure, Config, Control, DomainConfig, DomainName, Exit, Uuid};
+use super::{AfterFailure, Config, Control, DomainConfig, DomainName, Exit, InitialValue, Uuid};
 use super::{libxl, rules, size, values};
 use crate::units::PcrIndex;
 
@@ -26,6 +26,12 @@ pub(super) fn config(raw: &RawConfig<'_>, bytes: &[u8], faults: &mut Faults<'_>)
         .pcr
         .as_ref()
         .map_or(Some(PcrIndex::DEFAULT), |field| values::pcr(field, faults));
+    let expect_initial = raw
+        .expect_initial
+        .as_ref()
+        .map_or(Some(InitialValue::Any), |field| {
+            values::initial(field, faults)
+        });
     let platform_memory = raw
         .platform_memory
         .as_ref()
@@ -67,6 +73,7 @@ pub(super) fn config(raw: &RawConfig<'_>, bytes: &[u8], faults: &mut Faults<'_>)
             .unwrap_or_default(),
         tpm: raw.tpm.as_ref().map(|f| f.value).unwrap_or_default(),
         pcr: pcr?,
+        expect_initial: expect_initial?,
         control: control.map_or(Some(None), |control| control.map(Some))?,
         platform_memory: platform_memory.map_or(Some(None), |memory| memory.map(Some))?,
         domains: domains.into_iter().collect::<Option<Vec<_>>>()?,

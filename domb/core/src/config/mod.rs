@@ -36,6 +36,7 @@ pub use nearest::nearest;
 use faults::Faults;
 
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::measure::Digests;
 use crate::units::{Mib, PcrIndex};
 
 /// A launch configuration that passed every check that needs no file, no Xen
@@ -54,6 +55,8 @@ pub struct Config {
     pub tpm: TpmMode,
     /// The PCR that domb owns.
     pub pcr: PcrIndex,
+    /// What the PCR has to hold before the first event.
+    pub expect_initial: InitialValue,
     /// What PID 1 becomes after the hand-off.
     pub control: Option<Control>,
     /// The platform's memory where the integrator knows it: lets `domb check`
@@ -183,6 +186,19 @@ pub enum TpmMode {
     Optional,
     /// `"off"`: do not touch the TPM.
     Off,
+}
+
+/// What the PCR has to hold before the first event (`[measure]
+/// expect_initial`).
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum InitialValue {
+    /// Not given: anything; the report says what it was.
+    #[default]
+    Any,
+    /// `"zero"`: what it holds after a reset, in every active bank.
+    Zero,
+    /// `"sha256:…"`: these values, in these banks.
+    Values(Digests),
 }
 
 /// What PID 1 becomes after the hand-off (`[control]`, `exit = "process"`).

@@ -25,6 +25,7 @@ pub(super) struct RawConfig<'t> {
     pub(super) after_failure: Option<Field<AfterFailure>>,
     pub(super) tpm: Option<Field<TpmMode>>,
     pub(super) pcr: Option<Field<i64>>,
+    pub(super) expect_initial: Option<Field<&'t str>>,
     pub(super) platform_memory: Option<Field<&'t str>>,
     pub(super) control: Option<RawControl<'t>>,
     pub(super) data: Map<String, Value>,
@@ -161,6 +162,9 @@ pub(super) fn read<'t>(root: &'t DeTable<'t>, faults: &mut Faults<'_>) -> RawCon
         pcr: measure
             .as_ref()
             .and_then(|table| table.integer("pcr", faults)),
+        expect_initial: measure
+            .as_ref()
+            .and_then(|table| table.text("expect_initial", faults)),
         platform_memory: platform
             .as_ref()
             .and_then(|table| table.size("memory", faults)),

@@ -7,7 +7,8 @@
 use std::path::PathBuf;
 
 use super::faults::{Faults, Field, quote};
-use super::{DomainName, DomainType, Uuid};
+use super::{DomainName, DomainType, InitialValue, Uuid};
+use crate::measure::{Bank, Digest, Digests};
 use crate::units::{Domid, PcrIndex};
 
 /// `MAX_GUEST_CMDLINE` of `xen/include/public/xen.h`, with the closing NUL.
@@ -64,6 +65,38 @@ pub(super) fn pcr(field: &Field<i64>, faults: &mut Faults<'_>) -> Option<PcrInde
         faults.add(faults.at(field, message).because(why).hint(hint));
     }
     found
+}
+
+/// What the PCR has to hold before the first event.
+pub(super) fn initial(field: &Field<&str>, faults: &mut Faults<'_>) -> Option<InitialValue> {
+    if field.value == "zero" {
+        return Some(InitialValue::Zero);
+    }
+    let mut values = Digests::default();
+    for word in field.value.split_whitespace() {
+        let value = word.split_once(':').and_then(|(name, digits)| {
+            let bank = Bank::from_name(name).filter(|bank| values.bank(*bank).is_none())?;
+            Digest::from_hex(bank, digits)
+        });
+        values.extend(value);
+        if value.is_none() {
+            break;
+        }
+    }
+    let words = field.value.split_whitespace().count();
+    if words > 0 && values.iter().len() == words {
+        return Some(InitialValue::Values(values));
+    }
+    let message = format!(
+        "`expect_initial` \"{}\" is no value of a PCR",
+        quote(field.value)
+    );
+    let fault = faults
+        .at(field, message)
+        .because("the launch could not tell an untouched PCR from another")
+        .hint("use \"zero\", or BANK:HEX for each bank, as in \"sha256:…\" with 64 digits");
+    faults.add(fault);
+    None
 }
 
 /// A number of virtual CPUs, 1..=128.

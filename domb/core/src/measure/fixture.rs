@@ -45,6 +45,7 @@ pub(super) fn config(domains: Vec<DomainConfig>) -> Config {
         after_failure: AfterFailure::Halt,
         tpm: TpmMode::Required,
         pcr: PcrIndex::DEFAULT,
+        expect_initial: crate::config::InitialValue::Any,
         control: None,
         platform_memory: None,
         domains,
