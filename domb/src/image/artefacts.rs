@@ -3,7 +3,6 @@
 //! taken out of their bzImage, the control domain's ramdisk as a plain archive,
 //! the rest byte for byte.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -11,8 +10,8 @@ use domb_core::config::{ArtefactKind, Config, resolve};
 use domb_core::measure::Original;
 
 use super::{Error, read};
+use crate::boots::Boots;
 use crate::manifest::{Entry, Role, sha256_hex};
-use crate::{kernel, ramdisk};
 
 /// The artefacts of a configuration: each stored content once.
 #[derive(Debug, Default)]
@@ -43,15 +42,15 @@ pub(super) fn artefacts(config: &Config, base: &Path) -> Result<Artefacts, Error
             cause,
         };
         let bytes = read(&source).map_err(|error| failed(Box::new(error)))?;
-        let (boots, format, warning) = boots(&bytes, role).map_err(failed)?;
-        if let Some(warning) = warning {
+        let boots = Boots::of(&bytes, role).map_err(|error| failed(error.into()))?;
+        if !boots.known {
             artefacts.warnings.push(format!(
-                "{} {}: {warning}",
+                "{} {}: not an archive that could be checked; it is taken as it is",
                 what(&named.kind),
                 source.display()
             ));
         }
-        artefacts.add(&named.path, role, &bytes, boots, format);
+        artefacts.add(&named.path, role, &bytes, boots);
         artefacts.sources.push(source);
     }
     Ok(artefacts)
@@ -63,11 +62,10 @@ impl Artefacts {
         written: &Path,
         role: Role,
         file: &[u8],
-        boots: Cow<'_, [u8]>,
-        format: Option<String>,
+        boots: Boots<'_>,
     ) {
-        let sha256 = sha256_hex(&boots);
-        let original = format.map(|format| Original {
+        let sha256 = sha256_hex(&boots.bytes);
+        let original = boots.format.map(|format| Original {
             sha256: sha256_hex(file),
             bytes: file.len() as u64,
             format,
@@ -88,43 +86,12 @@ impl Artefacts {
             role,
             stored: stored.clone(),
             sha256,
-            bytes: boots.len() as u64,
+            bytes: boots.bytes.len() as u64,
             original,
         });
         self.contents
             .entry(stored)
-            .or_insert_with(|| boots.into_owned());
-    }
-}
-
-type Cause = Box<dyn std::error::Error + Send + Sync>;
-type Boots<'b> = (Cow<'b, [u8]>, Option<String>, Option<&'static str>);
-
-/// The bytes that boot, the file's format where they differ from it, and a
-/// warning.
-fn boots(bytes: &[u8], role: Role) -> Result<Boots<'_>, Cause> {
-    let unknown = "not an archive that could be checked; it is taken as it is";
-    match role {
-        Role::Script => Ok((Cow::Borrowed(bytes), None, None)),
-        Role::Kernel => {
-            let kernel = kernel::bootable(bytes)?;
-            let changed = matches!(kernel.bytes, Cow::Owned(_));
-            Ok((
-                kernel.bytes,
-                changed.then(|| kernel.format.to_string()),
-                None,
-            ))
-        }
-        Role::Ramdisk => {
-            let known = ramdisk::inspect(bytes)?.is_known();
-            Ok((Cow::Borrowed(bytes), None, (!known).then_some(unknown)))
-        }
-        Role::ControlRamdisk => {
-            let format = ramdisk::inspect(bytes)?.to_string();
-            let archive = ramdisk::unpacked(bytes)?;
-            let changed = matches!(archive, Cow::Owned(_));
-            Ok((archive, changed.then_some(format), None))
-        }
+            .or_insert_with(|| boots.bytes.into_owned());
     }
 }
 
