@@ -3,4 +3,5 @@
 
 mod config;
 mod image;
+mod measure;
 mod policy;

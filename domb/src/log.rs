@@ -13,7 +13,9 @@ mod pcr_values;
 
 use std::path::PathBuf;
 
-use domb_core::measure::{BankCheck, Change, Component, Digests, Event, LaunchRecord, cel, check, diff};
+use domb_core::measure::{
+    BankCheck, Change, Component, Digests, Event, LaunchRecord, cel, check, diff,
+};
 use domb_core::units::PcrIndex;
 use serde_json::json;
 
@@ -54,12 +56,11 @@ struct Show {
 }
 
 #[derive(Clone, Debug, clap::Args)]
-#[group(id = "against", required = true, multiple = true, args = ["pcrs", "tpm", "prediction"])]
 struct Verify {
     /// The event log
     log: PathBuf,
     /// The PCR's values: the output of tpm2_pcrread, or a line BANK:HEX for each bank
-    #[arg(long, value_name = "FILE", conflicts_with = "tpm")]
+    #[arg(long, value_name = "FILE", conflicts_with = "tpm", required_unless_present_any = ["tpm", "prediction"])]
     pcrs: Option<PathBuf>,
     /// Read the PCR's values from this TPM: a character device, or swtpm:HOST:PORT
     #[arg(long, value_name = "TPM")]
@@ -71,7 +72,12 @@ struct Verify {
     #[arg(long, value_name = "FILE")]
     prediction: Option<PathBuf>,
     /// Which outcome of the prediction is wanted
-    #[arg(long, value_name = "OUTCOME", default_value = "launched", requires = "prediction")]
+    #[arg(
+        long,
+        value_name = "OUTCOME",
+        default_value = "launched",
+        requires = "prediction"
+    )]
     outcome: String,
 }
 
@@ -111,8 +117,15 @@ fn show(options: &Show) -> Result<(String, Exit), Error> {
         let value = json!({"pcr": record.pcr, "banks": record.banks, "events": record.events});
         format!("{value:#}\n")
     } else {
-        let end = record.outcome().unwrap_or_else(|| "cut short: it has no final event".to_owned());
-        format!("PCR {}, {} events, {end}\n{}", record.pcr, record.events.len(), listing(&record.events))
+        let end = record
+            .outcome()
+            .unwrap_or_else(|| "cut short: it has no final event".to_owned());
+        format!(
+            "PCR {}, {} events, {end}\n{}",
+            record.pcr,
+            record.events.len(),
+            listing(&record.events)
+        )
     };
     Ok((text, Exit::Success))
 }
@@ -138,7 +151,9 @@ fn pcr_values_of(options: &Verify, pcr: PcrIndex) -> Result<Option<Digests>, Err
     if let Some(path) = &options.pcrs {
         return input::pcr_values(path, pcr).map(Some);
     }
-    let Some(device) = &options.tpm else { return Ok(None) };
+    let Some(device) = &options.tpm else {
+        return Ok(None);
+    };
     let mut tpm = Tpm::open(device)?;
     let banks = tpm.active_banks(pcr)?.known;
     Ok(Some(tpm.read_all(pcr, &banks)?))
@@ -148,8 +163,16 @@ fn compare(options: &Diff) -> Result<(String, Exit), Error> {
     let old = input::launch(&options.old, &options.outcome)?;
     let new = input::launch(&options.new, &options.outcome)?;
     let changes = diff(&old, &new).ok_or(Error::NoCommonBank)?;
-    let exit = if changes.is_empty() { Exit::Success } else { Exit::Log };
-    let text = if options.json { format!("{:#}\n", json!(changes)) } else { changes_text(&changes) };
+    let exit = if changes.is_empty() {
+        Exit::Success
+    } else {
+        Exit::Log
+    };
+    let text = if options.json {
+        format!("{:#}\n", json!(changes))
+    } else {
+        changes_text(&changes)
+    };
     Ok((text, exit))
 }
 
@@ -178,7 +201,12 @@ impl Findings {
         self.lines += &format!("{} {text}\n", if holds { "ok  " } else { "FAIL" });
     }
 
-    fn values(&mut self, record: &LaunchRecord, values: &Digests, initial: &Digests) -> Result<(), Error> {
+    fn values(
+        &mut self,
+        record: &LaunchRecord,
+        values: &Digests,
+        initial: &Digests,
+    ) -> Result<(), Error> {
         let checks = check(&record.events, values, initial);
         if checks.is_empty() {
             return Err(Error::NoCommonBank);
@@ -186,8 +214,15 @@ impl Findings {
         for check in &checks {
             self.line(check.is_explained(), &bank_text(record, check));
         }
-        for bank in values.banks().iter().filter(|bank| !record.banks.contains(bank)) {
-            self.line(false, &format!("{bank}: the PCR has this bank and the log does not"));
+        for bank in values
+            .banks()
+            .iter()
+            .filter(|bank| !record.banks.contains(bank))
+        {
+            self.line(
+                false,
+                &format!("{bank}: the PCR has this bank and the log does not"),
+            );
         }
         Ok(())
     }
@@ -196,7 +231,10 @@ impl Findings {
         let changes = diff(predicted, &record.events).ok_or(Error::NoCommonBank)?;
         let text = match &changes[..] {
             [] => "the log has the predicted events and no others".to_owned(),
-            _ => format!("the log is not what was predicted:\n{}", changes_text(&changes).trim_end()),
+            _ => format!(
+                "the log is not what was predicted:\n{}",
+                changes_text(&changes).trim_end()
+            ),
         };
         self.line(changes.is_empty(), &text.replace('\n', "\n     "));
         Ok(())
@@ -205,12 +243,22 @@ impl Findings {
     fn ending(&mut self, record: &LaunchRecord) {
         match record.outcome() {
             Some(outcome) => self.line(true, &format!("the launch ended: {outcome}")),
-            None => self.line(false, "the launch was cut short: the log has no final event"),
+            None => self.line(
+                false,
+                "the launch was cut short: the log has no final event",
+            ),
         }
     }
 
     fn told(self) -> (String, Exit) {
-        (self.lines, if self.failed { Exit::Log } else { Exit::Success })
+        (
+            self.lines,
+            if self.failed {
+                Exit::Log
+            } else {
+                Exit::Success
+            },
+        )
     }
 }
 
@@ -218,13 +266,22 @@ fn bank_text(record: &LaunchRecord, check: &BankCheck) -> String {
     let (bank, pcr) = (check.bank(), record.pcr);
     let mut text = match check.is_explained() {
         true => return format!("{bank}: the log explains PCR {pcr}: {}", check.found),
-        false => format!("{bank}: PCR {pcr} holds {}, the log gives {}", check.found, check.replayed),
+        false => format!(
+            "{bank}: PCR {pcr} holds {}, the log gives {}",
+            check.found, check.replayed
+        ),
     };
     match check.after {
-        Some(0) => text += "\n     the PCR stands where it was before the launch: none of the log's events was extended",
+        Some(0) => {
+            text += "\n     the PCR stands where it was before the launch: none of the log's events was extended"
+        }
         Some(count) => {
             let last = &record.events[count - 1];
-            let domain = last.entry.domain.as_ref().map(|name| format!(" of domain {name}"));
+            let domain = last
+                .entry
+                .domain
+                .as_ref()
+                .map(|name| format!(" of domain {name}"));
             text += &format!(
                 "\n     the PCR stands after event {} ({}{}): the later events were logged and not extended",
                 count - 1,
@@ -234,7 +291,11 @@ fn bank_text(record: &LaunchRecord, check: &BankCheck) -> String {
         }
         None => {
             text += "\n     no part of the log gives that: something else extended the PCR, or the log is of another launch";
-            if record.events.first().is_some_and(|event| event.component() != Component::Start) {
+            if record
+                .events
+                .first()
+                .is_some_and(|event| event.component() != Component::Start)
+            {
                 text += "; the log has no start";
             }
         }
