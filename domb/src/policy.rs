@@ -35,7 +35,11 @@ pub fn decide(
     };
     let facts = facts(measured, platform, tpm)?;
     let limits = Limits::default();
-    Ok(policy::decide(script.as_ref(), &facts, &limits, Meter::new(&limits))?)
+    let verdict = policy::decide(script.as_ref(), &facts, &limits, Meter::new(&limits))?;
+    if verdict.changes_anything() {
+        return Err(Error::Changes);
+    }
+    Ok(verdict)
 }
 
 fn facts(
@@ -55,6 +59,11 @@ pub enum Error {
     /// The script is wrong, failed, or went over a limit.
     #[error(transparent)]
     Script(#[from] policy::Error),
+    /// The script wants a domain otherwise than the configuration has it.
+    #[error(
+        "carry out the plan of the launch script: it changes or grants something, and this domb only lets a script allow or deny\nhint: write it into launch.toml"
+    )]
+    Changes,
     /// The facts are not whole.
     #[error(transparent)]
     Facts(#[from] FactsError),

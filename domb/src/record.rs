@@ -240,7 +240,9 @@ impl Failure {
 pub fn denial(decision: &Decision) -> Option<String> {
     match &decision.outcome {
         policy::Outcome::Allow => None,
-        policy::Outcome::Deny { reason } => Some(reason.clone()),
+        policy::Outcome::Deny { reason } | policy::Outcome::LeftOut { reason } => {
+            Some(reason.clone())
+        }
         policy::Outcome::Skipped { needs } => Some(format!("it needs {needs}, which is denied")),
     }
 }

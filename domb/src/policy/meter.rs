@@ -67,6 +67,7 @@ mod tests {
             domains: vec![],
             platform: PlatformFacts::default(),
             tpm: None,
+            resources: vec![],
             data: serde_json::Map::new(),
         };
         match decide(Some(&script), &facts, limits, Meter::new(limits)).unwrap_err() {
@@ -79,7 +80,10 @@ mod tests {
     fn a_script_that_does_not_end_is_stopped_by_the_clock() {
         let limits = Limits::default().lowered_to("milliseconds", 50).unwrap();
         let begun = Instant::now();
-        assert_eq!(exhausts("loop { let x = 1; }", &limits), Limit::Milliseconds);
+        assert_eq!(
+            exhausts("loop { let x = 1; }", &limits),
+            Limit::Milliseconds
+        );
         assert!(begun.elapsed() < Duration::from_secs(10));
     }
 

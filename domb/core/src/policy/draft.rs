@@ -10,11 +10,12 @@ use std::rc::Rc;
 
 use rhai::{Dynamic, EvalAltResult, NativeCallContext, Position};
 
+use super::changes::{self, Changes};
 use super::error::{Raised, plain};
-use super::facts::Facts;
+use super::facts::{DomainFacts, Facts};
 use super::library::show;
 use super::table::{Table, rows};
-use super::verdict::Answer;
+use super::verdict::{Answer, Said, Verdict};
 
 /// The longest reason or log line that is kept, in characters.
 const LINE: usize = 500;
@@ -27,16 +28,12 @@ const FINAL: Option<&str> = Some("a deny is final: decide first, then answer onc
 pub(super) struct Plan(Rc<RefCell<Draft>>);
 
 /// What the script has answered so far.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug)]
 pub(super) struct Draft {
-    domains: Vec<String>,
+    pub(super) facts: Rc<Facts>,
     log_lines: usize,
-    /// One answer per domain, in the configuration's order.
-    pub(super) answers: Vec<Answer>,
-    /// Why the whole launch is refused.
-    pub(super) refused: Option<String>,
-    /// What it wrote into the report.
-    pub(super) log: Vec<String>,
+    /// What it said so far.
+    pub(super) said: Said,
     /// The first answer that could not be taken, and where it was given.
     pub(super) wrong: Option<(Raised, Position)>,
 }
@@ -53,9 +50,13 @@ pub(super) fn register(table: &mut Table<'_>, plan: &Plan) {
         function "deny(plan, name, why)" -> "()" = |c: NativeCallContext, p: &mut Plan, name: &str, why: &str| p.answer(&c, |draft| draft.deny(name, why));
         /// Lets every domain be launched that was not denied.
         function "allow_all(plan)" -> "()" = |c: NativeCallContext, p: &mut Plan| p.answer(&c, Draft::allow_all);
+        /// Leaves the domain out, and every domain that starts after it, without
+        /// calling that a refusal: it is not wanted this time. Final unless denied later.
+        function "leave_out(plan, name, why)" -> "()" = |c: NativeCallContext, p: &mut Plan, name: &str, why: &str| p.answer(&c, |draft| draft.leave_out(name, why));
         /// Refuses the whole launch. Final; the first reason stays.
         function "deny_all(plan, why)" -> "()" = |c: NativeCallContext, p: &mut Plan, why: &str| p.answer(&c, |draft| draft.deny_all(why));
     }
+    changes::register(table);
     let (log, print) = (plan.clone(), plan.clone());
     table.about("Report");
     rows! { table;
@@ -68,19 +69,21 @@ pub(super) fn register(table: &mut Table<'_>, plan: &Plan) {
 
 impl Plan {
     /// A plan in which nothing is decided.
-    pub(super) fn new(facts: &Facts, log_lines: usize) -> Plan {
-        let domains: Vec<String> = facts
-            .domains
-            .iter()
-            .map(|domain| domain.name.clone())
-            .collect();
-        let answers = vec![Answer::Undecided; domains.len()];
-        Plan(Rc::new(RefCell::new(Draft {
-            domains,
-            log_lines,
+    pub(super) fn new(facts: Rc<Facts>, log_lines: usize) -> Plan {
+        let answers = vec![Answer::Undecided; facts.domains.len()];
+        let changes = vec![Changes::new(); facts.domains.len()];
+        let said = Said {
             answers,
-            ..Draft::default()
-        })))
+            changes,
+            ..Said::default()
+        };
+        let draft = Draft {
+            facts,
+            log_lines,
+            said,
+            wrong: None,
+        };
+        Plan(Rc::new(RefCell::new(draft)))
     }
 
     /// Whether `value` is this very plan.
@@ -90,12 +93,12 @@ impl Plan {
             .is_some_and(|other| Rc::ptr_eq(&self.0, &other.0))
     }
 
-    /// What was answered; the plan is empty afterwards.
-    pub(super) fn take(&self) -> Draft {
-        self.0.take()
+    /// What was answered.
+    pub(super) fn draft(&self) -> Draft {
+        self.0.borrow().clone()
     }
 
-    fn answer(
+    pub(super) fn answer(
         &self,
         context: &NativeCallContext<'_>,
         answer: impl FnOnce(&mut Draft) -> Outcome,
@@ -113,11 +116,12 @@ impl Plan {
 impl Draft {
     fn allow(&mut self, name: &str) -> Outcome {
         let answer = self.find(name)?;
-        let late = match &self.answers[answer] {
-            _ if self.refused.is_some() => "the whole launch was refused",
+        let late = match &self.said.answers[answer] {
+            _ if self.said.refused.is_some() => "the whole launch was refused",
             Answer::Deny(_) => "it was denied",
+            Answer::LeaveOut(_) => "it was left out",
             Answer::Allow | Answer::Undecided => {
-                self.answers[answer] = Answer::Allow;
+                self.said.answers[answer] = Answer::Allow;
                 return Ok(());
             }
         };
@@ -129,18 +133,30 @@ impl Draft {
 
     fn deny(&mut self, name: &str, why: &str) -> Outcome {
         let answer = self.find(name)?;
-        if !matches!(self.answers[answer], Answer::Deny(_)) {
-            self.answers[answer] = Answer::Deny(plain(why, LINE));
+        if !matches!(self.said.answers[answer], Answer::Deny(_)) {
+            self.said.answers[answer] = Answer::Deny(plain(why, LINE));
+        }
+        Ok(())
+    }
+
+    fn leave_out(&mut self, name: &str, why: &str) -> Outcome {
+        let answer = self.find(name)?;
+        if !matches!(
+            self.said.answers[answer],
+            Answer::Deny(_) | Answer::LeaveOut(_)
+        ) {
+            self.said.answers[answer] = Answer::LeaveOut(plain(why, LINE));
         }
         Ok(())
     }
 
     fn allow_all(&mut self) -> Outcome {
-        if self.refused.is_some() {
+        if self.said.refused.is_some() {
             let late = "every domain is allowed after the whole launch was refused";
             return Err(Raised::new(late, FINAL));
         }
         for answer in self
+            .said
             .answers
             .iter_mut()
             .filter(|answer| **answer == Answer::Undecided)
@@ -151,21 +167,33 @@ impl Draft {
     }
 
     fn deny_all(&mut self, why: &str) -> Outcome {
-        self.refused.get_or_insert_with(|| plain(why, LINE));
+        self.said.refused.get_or_insert_with(|| plain(why, LINE));
         Ok(())
     }
 
     fn log(&mut self, value: &Dynamic) -> Outcome {
-        if self.log.len() == self.log_lines {
+        if self.said.log.len() == self.log_lines {
             return Err(Raised::new("more lines than the script may log", None));
         }
-        self.log.push(plain(&show(value), LINE));
+        self.said.log.push(plain(&show(value), LINE));
         Ok(())
     }
 
-    fn find(&self, name: &str) -> Result<usize, Raised> {
-        let found = self.domains.iter().position(|domain| domain == name);
-        found.ok_or_else(|| no_domain(name, self.domains.iter().map(String::as_str)))
+    /// Where the domain of that name stands.
+    pub(super) fn find(&self, name: &str) -> Result<usize, Raised> {
+        let mut names = self.facts.domains.iter().map(|domain| domain.name.as_str());
+        let found = names.clone().position(|domain| domain == name);
+        found.ok_or_else(|| no_domain(name, &mut names))
+    }
+
+    /// What is known of a domain and what is changed in it.
+    pub(super) fn domain(&mut self, index: usize) -> (&DomainFacts, &mut Changes) {
+        (&self.facts.domains[index], &mut self.said.changes[index])
+    }
+
+    /// The verdict, with nothing left undecided.
+    pub(super) fn finish(self) -> Verdict {
+        Verdict::complete(&self.facts, self.said)
     }
 }
 

@@ -58,7 +58,7 @@ fn launch(
     watch: impl Watch + 'static,
 ) -> Result<Verdict, Error> {
     script.fits(limits)?;
-    let plan = Plan::new(facts, limits.size(Limit::LogLines));
+    let plan = Plan::new(Rc::new(facts.clone()), limits.size(Limit::LogLines));
     let (mut engine, _) = sandbox(limits, &plan);
     count_operations(&mut engine, limits.of(Limit::Operations), watch);
     let failed = |error: Box<EvalAltResult>| error::from_run(script, limits, &error);
@@ -81,7 +81,7 @@ fn launch(
         .map_err(failed)?;
 
     let same = plan.is(&returned);
-    let draft = plan.take();
+    let draft = plan.draft();
     if let Some((wrong, position)) = draft.wrong {
         let place = Place::new(script, position);
         let fault = Fault {
@@ -105,12 +105,7 @@ fn launch(
             returned,
         });
     }
-    Ok(Verdict::complete(
-        facts,
-        draft.answers,
-        draft.refused,
-        draft.log,
-    ))
+    Ok(draft.finish())
 }
 
 /// An engine that can do what `library`, `view` and `draft` register and nothing else,

@@ -30,6 +30,9 @@ pub struct Facts {
     /// The TPM, where one is known of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tpm: Option<TpmFacts>,
+    /// Names of the devices and ranges that can be granted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<String>,
     /// The integrator's own table (`[data]`), untouched.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub data: serde_json::Map<String, serde_json::Value>,
@@ -63,6 +66,20 @@ pub struct DomainFacts {
     /// Domains it starts after.
     #[serde(default)]
     pub after: Vec<String>,
+    /// The kernel image.
+    pub kernel: FileFacts,
+    /// The ramdisk, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ramdisk: Option<FileFacts>,
+    /// What else it can boot, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub images: BTreeMap<String, ImageFacts>,
+}
+
+/// Files a domain can boot instead of its own.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageFacts {
     /// The kernel image.
     pub kernel: FileFacts,
     /// The ramdisk, where it has one.
@@ -214,6 +231,7 @@ impl Facts {
             domains,
             platform,
             tpm,
+            resources: vec![],
             data,
         })
     }
@@ -262,6 +280,7 @@ impl DomainFacts {
                 .collect(),
             kernel,
             ramdisk,
+            images: BTreeMap::new(),
         })
     }
 }
@@ -308,12 +327,14 @@ pub(crate) mod tests {
                 after: after.iter().map(|&name| name.to_owned()).collect(),
                 kernel: file("vmlinuz".to_owned(), "a"),
                 ramdisk: Some(file(format!("{name}.cpio"), "b")),
+                images: BTreeMap::new(),
             })
             .collect();
         Facts {
             domains,
             platform: PlatformFacts::default(),
             tpm: None,
+            resources: vec![],
             data: serde_json::Map::new(),
         }
     }

@@ -11,7 +11,9 @@
 //! denied; a script that fails, answers nonsense or does not end reaches no
 //! verdict, and without a verdict nothing is launched.
 
+mod changes;
 mod draft;
+mod effective;
 mod engine;
 mod error;
 mod facts;
@@ -24,9 +26,11 @@ mod verdict;
 mod view;
 mod watch;
 
+pub use changes::{Change, Changes, Grant};
+pub use effective::{Effective, PlanError, effective};
 pub use error::{Error, Fault, Place};
 pub use facts::{
-    DomainFacts, Facts, FactsError, FileFacts, Flask, PlatformFacts, TpmFacts, TpmState,
+    DomainFacts, Facts, FactsError, FileFacts, Flask, ImageFacts, PlatformFacts, TpmFacts, TpmState,
 };
 pub use limits::{Limit, Limits};
 pub use script::Script;

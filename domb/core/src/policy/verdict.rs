@@ -5,10 +5,13 @@
 //! A verdict is made from complete answers only: nothing in it is undecided.
 //! Denying a domain is an answer, not an error.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::iter::repeat;
 
 use serde::Serialize;
 
+use super::changes::{Changes, Grant};
 use super::facts::Facts;
 
 /// What was decided for every domain, in the configuration's order.
@@ -17,6 +20,8 @@ pub struct Verdict {
     decided_by: DecidedBy,
     refused: Option<String>,
     domains: Vec<Decision>,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    grants: BTreeSet<Grant>,
     log: Vec<String>,
 }
 
@@ -38,6 +43,9 @@ pub struct Decision {
     /// What becomes of it.
     #[serde(flatten)]
     pub outcome: Outcome,
+    /// What is changed in it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub changes: Changes,
 }
 
 /// What becomes of a domain.
@@ -48,6 +56,11 @@ pub enum Outcome {
     Allow,
     /// It is not built.
     Deny {
+        /// Why, in the script's words.
+        reason: String,
+    },
+    /// It is not built and need not be: the script does not want it this time.
+    LeftOut {
         /// Why, in the script's words.
         reason: String,
     },
@@ -68,6 +81,20 @@ pub(super) enum Answer {
     Allow,
     /// `deny`, with the reason.
     Deny(String),
+    /// `leave_out`, with the reason.
+    LeaveOut(String),
+}
+
+/// All that a script said, in the order of the domains.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Said {
+    pub(super) answers: Vec<Answer>,
+    pub(super) changes: Vec<Changes>,
+    pub(super) grants: BTreeSet<Grant>,
+    /// Why the whole launch is refused.
+    pub(super) refused: Option<String>,
+    /// What it wrote into the report.
+    pub(super) log: Vec<String>,
 }
 
 /// The reason of a domain the script said nothing about.
@@ -77,54 +104,81 @@ impl Verdict {
     /// Every domain allowed, because no script is configured. Reports say so.
     #[must_use]
     pub fn without_script(facts: &Facts) -> Verdict {
-        let answers = facts.domains.iter().map(|_| Answer::Allow).collect();
+        let answers = vec![Answer::Allow; facts.domains.len()];
+        let verdict = Verdict::complete(
+            facts,
+            Said {
+                answers,
+                ..Said::default()
+            },
+        );
         Verdict {
             decided_by: DecidedBy::Default,
-            ..Verdict::complete(facts, answers, None, vec![])
+            ..verdict
         }
     }
 
-    /// The verdict that follows from one answer per domain of `facts`, in
-    /// their order: undecided is denied, and what needs a domain that is not
-    /// built is skipped.
-    pub(super) fn complete(
-        facts: &Facts,
-        answers: Vec<Answer>,
-        refused: Option<String>,
-        log: Vec<String>,
-    ) -> Verdict {
-        let outcome = |answer| match (&refused, answer) {
-            (Some(why), _) => Outcome::Deny {
-                reason: why.clone(),
-            },
-            (None, Answer::Allow) => Outcome::Allow,
-            (None, Answer::Deny(reason)) => Outcome::Deny { reason },
-            (None, Answer::Undecided) => Outcome::Deny {
-                reason: UNDECIDED.to_owned(),
-            },
-        };
+    /// The verdict that follows from what a script said of the domains of
+    /// `facts`: undecided is denied, what needs a domain that is not built is
+    /// skipped, and only what concerns a domain that is built is kept.
+    pub(super) fn complete(facts: &Facts, said: Said) -> Verdict {
+        let Said {
+            answers,
+            changes,
+            grants,
+            refused,
+            log,
+        } = said;
+        let answers = answers.into_iter().chain(repeat(Answer::Undecided));
+        let changes = changes.into_iter().chain(repeat(Changes::new()));
         let mut domains: Vec<Decision> = facts
             .domains
             .iter()
-            .zip(
-                answers
-                    .into_iter()
-                    .chain(std::iter::repeat(Answer::Undecided)),
-            )
-            .map(|(domain, answer)| Decision {
+            .zip(answers.zip(changes))
+            .map(|(domain, (answer, changes))| Decision {
                 name: domain.name.clone(),
-                outcome: outcome(answer),
+                outcome: outcome(answer, refused.as_deref()),
+                changes,
             })
             .collect();
         while let Some((index, needs)) = orphan(facts, &domains) {
             domains[index].outcome = Outcome::Skipped { needs };
         }
-        Verdict {
+        for decision in domains
+            .iter_mut()
+            .filter(|decision| decision.outcome != Outcome::Allow)
+        {
+            decision.changes.clear();
+        }
+        let mut verdict = Verdict {
             decided_by: DecidedBy::Script,
             refused,
             domains,
+            grants: BTreeSet::new(),
             log,
-        }
+        };
+        verdict.grants = grants
+            .into_iter()
+            .filter(|grant| verdict.allows(&grant.domain))
+            .collect();
+        verdict
+    }
+
+    /// What is granted to and withheld from the domains that are built.
+    #[must_use]
+    pub fn grants(&self) -> &BTreeSet<Grant> {
+        &self.grants
+    }
+
+    /// Whether a domain that is built is to be otherwise than the configuration
+    /// has it: see [`effective`](super::effective).
+    #[must_use]
+    pub fn changes_anything(&self) -> bool {
+        !self.grants.is_empty()
+            || self
+                .domains
+                .iter()
+                .any(|decision| !decision.changes.is_empty())
     }
 
     /// Who decided.
@@ -172,13 +226,26 @@ impl Verdict {
         if let Some(why) = &self.refused {
             push(&mut text, &["refused", &quoted(why)]);
         }
-        for Decision { name, outcome } in &self.domains {
-            let name = quoted(name);
-            match outcome {
+        for decision in &self.domains {
+            let name = quoted(&decision.name);
+            match &decision.outcome {
                 Outcome::Allow => push(&mut text, &["allow", &name]),
                 Outcome::Deny { reason } => push(&mut text, &["deny", &name, &quoted(reason)]),
+                Outcome::LeftOut { reason } => push(&mut text, &["leave", &name, &quoted(reason)]),
                 Outcome::Skipped { needs } => push(&mut text, &["skip", &name, &quoted(needs)]),
             }
+            for (key, change) in &decision.changes {
+                push(&mut text, &["set", &name, key, &change.value.to_string()]);
+            }
+        }
+        for Grant {
+            domain,
+            resource,
+            granted,
+        } in &self.grants
+        {
+            let verb = if *granted { "grant" } else { "withhold" };
+            push(&mut text, &[verb, &quoted(domain), &quoted(resource)]);
         }
         text
     }
@@ -211,13 +278,31 @@ impl Approval {
         &self.verdict
     }
 
-    /// Names of the allowed domains, in the configuration's order. Never empty.
-    pub fn allowed(&self) -> impl Iterator<Item = &str> {
+    /// The decisions about the allowed domains, in the configuration's order.
+    pub(super) fn decisions(&self) -> impl Iterator<Item = &Decision> {
         self.verdict
             .domains
             .iter()
             .filter(|decision| decision.outcome == Outcome::Allow)
-            .map(|decision| decision.name.as_str())
+    }
+
+    /// Names of the allowed domains, in the configuration's order. Never empty.
+    pub fn allowed(&self) -> impl Iterator<Item = &str> {
+        self.decisions().map(|decision| decision.name.as_str())
+    }
+}
+
+fn outcome(answer: Answer, refused: Option<&str>) -> Outcome {
+    match (refused, answer) {
+        (Some(why), _) => Outcome::Deny {
+            reason: why.to_owned(),
+        },
+        (None, Answer::Allow) => Outcome::Allow,
+        (None, Answer::Deny(reason)) => Outcome::Deny { reason },
+        (None, Answer::LeaveOut(reason)) => Outcome::LeftOut { reason },
+        (None, Answer::Undecided) => Outcome::Deny {
+            reason: UNDECIDED.to_owned(),
+        },
     }
 }
 
@@ -226,15 +311,29 @@ fn orphan(facts: &Facts, domains: &[Decision]) -> Option<(usize, String)> {
     let built = |name: &str| {
         domains
             .iter()
-            .any(|decision| decision.name == name && decision.outcome == Outcome::Allow)
+            .any(|d| d.name == name && d.outcome == Outcome::Allow)
     };
     facts
         .domains
         .iter()
+        .zip(domains)
         .enumerate()
-        .find_map(|(index, domain)| {
-            let missing = domain.after.iter().find(|need| !built(need))?;
-            (domains[index].outcome == Outcome::Allow).then(|| (index, missing.clone()))
+        .find_map(|(index, (domain, decision))| {
+            let added = decision
+                .changes
+                .get("after")
+                .and_then(|change| change.value.as_array());
+            let added = added
+                .into_iter()
+                .flatten()
+                .filter_map(serde_json::Value::as_str);
+            let missing = domain
+                .after
+                .iter()
+                .map(String::as_str)
+                .chain(added)
+                .find(|need| !built(need))?;
+            (decision.outcome == Outcome::Allow).then(|| (index, missing.to_owned()))
         })
 }
 
@@ -261,7 +360,13 @@ mod tests {
     }
 
     fn verdict(answers: Vec<Answer>) -> Verdict {
-        Verdict::complete(&three(), answers, None, vec![])
+        Verdict::complete(
+            &three(),
+            Said {
+                answers,
+                ..Said::default()
+            },
+        )
     }
 
     #[test]
@@ -295,7 +400,14 @@ mod tests {
     #[test]
     fn refusing_the_launch_overrides_every_allow() {
         let answers = vec![Answer::Allow; 4];
-        let verdict = Verdict::complete(&three(), answers, Some("no".to_owned()), vec![]);
+        let verdict = Verdict::complete(
+            &three(),
+            Said {
+                answers,
+                refused: Some("no".to_owned()),
+                ..Said::default()
+            },
+        );
         assert!(verdict.clone().approve().is_err());
         assert_eq!(verdict.refused(), Some("no"));
     }

@@ -76,6 +76,8 @@ fn facts(table: &mut Table<'_>) {
         property "platform" -> "Platform" = |f: &mut View| Platform(Rc::new(f.facts.platform.clone()));
         /// The TPM. An error where nothing is known of one.
         property "tpm" -> "Tpm" = |f: &mut View| known("tpm", f.facts.tpm.clone()).map(|tpm| Tpm(Rc::new(tpm)));
+        /// Names of the devices and ranges that can be granted.
+        property "resources" -> "list of text" = |f: &mut View| texts(&f.facts.resources);
         /// The integrator's own table, `[data]` in the configuration.
         property "data" -> "map" = |f: &mut View| (*f.data).clone();
     }
@@ -112,6 +114,8 @@ fn domain(table: &mut Table<'_>) {
             let files = [Some(&d.0.kernel), d.0.ramdisk.as_ref()].into_iter().flatten();
             files.map(|file| Dynamic::from(File(Rc::new(file.clone())))).collect()
         };
+        /// Names of what else it can boot.
+        property "images" -> "list of text" = |d: &mut Domain| texts(d.0.images.keys());
         /// Its name.
         function "to_string(domain)" -> "text" = |d: &mut Domain| d.0.name.clone();
     }

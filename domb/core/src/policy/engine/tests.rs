@@ -444,8 +444,39 @@ mod anything {
         );
     }
 
+    /// One answer about one of the domains.
+    fn answer() -> impl Strategy<Value = String> {
+        let name = prop_oneof![Just("store"), Just("net"), Just("web")];
+        let say = prop_oneof![
+            Just("allow(\"%\")"),
+            Just("deny(\"%\", \"no\")"),
+            Just("leave_out(\"%\", \"not now\")"),
+            Just("allow_all()"),
+            Just("start_after(\"%\", \"web\")"),
+            Just("set_memory(\"%\", 64)"),
+        ];
+        (name, say).prop_map(|(name, say)| format!("plan.{};\n", say.replace('%', name)))
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(400))]
+
+        #[test]
+        fn what_is_denied_or_lacks_what_it_needs_is_never_launched(answers in proptest::collection::vec(answer(), 0..8)) {
+            let body = answers.concat();
+            if let Ok(verdict) = launch(&body) {
+                for domain in &three().domains {
+                    if verdict.allows(&domain.name) {
+                        let denied = format!("deny(\"{}\"", domain.name);
+                        let left = format!("leave_out(\"{}\"", domain.name);
+                        prop_assert!(!body.contains(&denied) && !body.contains(&left));
+                        prop_assert!(domain.after.iter().all(|need| verdict.allows(need)));
+                        let after = format!("start_after(\"{}\"", domain.name);
+                        prop_assert!(!body.contains(&after) || verdict.allows("web"));
+                    }
+                }
+            }
+        }
 
         #[test]
         fn any_text_gives_the_same_answer_twice(text in any::<String>()) {
