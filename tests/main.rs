@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Black-box runs of the domb binary.
 
+// Helpers of tests fail like tests do.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod config;
 mod image;
 mod measure;

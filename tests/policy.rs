@@ -23,7 +23,7 @@ fn facts() -> Facts {
     serde_json::from_slice(&text).unwrap()
 }
 
-fn facts_with(data: serde_json::Value) -> Facts {
+fn facts_with(data: &serde_json::Value) -> Facts {
     Facts {
         data: data.as_object().unwrap().clone(),
         ..facts()
@@ -78,7 +78,7 @@ fn every_shipped_script_says_what_it_may_refuse() {
 fn allow_list_launches_what_it_names() {
     let verdict = ask(
         "allow-list.rhai",
-        &facts_with(serde_json::json!({"allow": ["store", "net"]})),
+        &facts_with(&serde_json::json!({"allow": ["store", "net"]})),
     );
     assert!(verdict.allows("store") && verdict.allows("net"));
     assert_eq!(reason(&verdict, "web"), "not in [data] allow");
@@ -90,7 +90,7 @@ fn allow_list_refuses_the_launch_without_a_list_it_understands() {
     assert_eq!(none.refused(), Some("[data] allow is not a list of names"));
     let misspelt = ask(
         "allow-list.rhai",
-        &facts_with(serde_json::json!({"allow": ["stoer"]})),
+        &facts_with(&serde_json::json!({"allow": ["stoer"]})),
     );
     assert_eq!(
         misspelt.refused(),
@@ -155,7 +155,7 @@ fn pin_digests_refuses_what_nobody_pinned() {
 fn require_tpm_launches_only_what_was_measured() {
     assert!(ask("require-tpm.rhai", &facts()).allows("web"));
 
-    let mut absent = facts_with(serde_json::json!({"unmeasured": ["store"]}));
+    let mut absent = facts_with(&serde_json::json!({"unmeasured": ["store"]}));
     absent.tpm.as_mut().unwrap().state = TpmState::Absent;
     let verdict = ask("require-tpm.rhai", &absent);
     assert!(verdict.allows("store"));
@@ -297,4 +297,14 @@ fn golden(name: &str, text: &str) {
     }
     let expected = fs::read_to_string(&path).unwrap_or_default();
     assert!(text == expected, "{name} changed; it is now:\n{text}");
+}
+
+#[test]
+fn the_reference_that_ships_is_the_one_of_this_domb() {
+    let shipped = root().join("policy/launch/REFERENCE.md");
+    let made = domb_core::policy::reference();
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&shipped, &made).unwrap();
+    }
+    assert_eq!(fs::read_to_string(shipped).unwrap_or_default(), made);
 }

@@ -28,14 +28,24 @@ impl<'b> Boots<'b> {
     /// # Errors
     /// They are no kernel, no whole ramdisk, or in a format nothing here reads.
     pub fn of(bytes: &'b [u8], role: Role) -> Result<Boots<'b>, Error> {
-        let plain = Boots { bytes: Cow::Borrowed(bytes), format: None, entries: None, known: true };
+        let plain = Boots {
+            bytes: Cow::Borrowed(bytes),
+            format: None,
+            entries: None,
+            known: true,
+        };
         match role {
             Role::Script => Ok(plain),
             Role::Kernel => {
                 let kernel = kernel::bootable(bytes)?;
                 let changed = matches!(kernel.bytes, Cow::Owned(_));
                 let format = changed.then(|| kernel.format.to_string());
-                Ok(Boots { bytes: kernel.bytes, format, entries: Some(kernel.entries), known: true })
+                Ok(Boots {
+                    bytes: kernel.bytes,
+                    format,
+                    entries: Some(kernel.entries),
+                    known: true,
+                })
             }
             Role::Ramdisk => {
                 let known = ramdisk::inspect(bytes)?.is_known();
@@ -45,7 +55,11 @@ impl<'b> Boots<'b> {
                 let format = ramdisk::inspect(bytes)?.to_string();
                 let archive = ramdisk::unpacked(bytes)?;
                 let changed = matches!(archive, Cow::Owned(_));
-                Ok(Boots { bytes: archive, format: changed.then_some(format), ..plain })
+                Ok(Boots {
+                    bytes: archive,
+                    format: changed.then_some(format),
+                    ..plain
+                })
             }
         }
     }

@@ -48,10 +48,13 @@ pub fn build<'t>(
     let mut left_out = BTreeMap::new();
     let mut free = platform.free_memory_mib.map(Mib);
     for domain in allowed {
-        let attempt = match domain.after.iter().find(|need| left_out.contains_key(*need)) {
+        let attempt = match domain
+            .after
+            .iter()
+            .find(|need| left_out.contains_key(*need))
+        {
             Some(need) => Err(Cause::Needs(need.clone())),
-            None => memory_is_free(domain, free)
-                .and_then(|()| create(domain, approved, toolstack)),
+            None => memory_is_free(domain, free).and_then(|()| create(domain, approved, toolstack)),
         };
         match attempt {
             Ok(guard) => {
@@ -63,11 +66,18 @@ pub fn build<'t>(
                 left_out.insert(domain.name.clone(), cause.to_string());
             }
             Err(cause) if domain.on_failure == OnFailure::Skip => {
-                console::line("build", &format!("{} left out: {}", domain.name, chain(&cause)));
+                console::line(
+                    "build",
+                    &format!("{} left out: {}", domain.name, chain(&cause)),
+                );
                 left_out.insert(domain.name.clone(), chain(&cause));
             }
             Err(cause) => {
-                return Err(Error::Domain { name: domain.name.clone(), domid: domain.domid, cause });
+                return Err(Error::Domain {
+                    name: domain.name.clone(),
+                    domid: domain.domid,
+                    cause,
+                });
             }
         }
     }
@@ -81,12 +91,18 @@ fn labels_are_enforced(allowed: &[&DomainConfig], platform: &PlatformFacts) -> R
     if flask == Flask::Enforcing {
         return Ok(());
     }
-    match allowed.iter().find_map(|domain| Some((domain, domain.seclabel.as_ref()?))) {
+    match allowed
+        .iter()
+        .find_map(|domain| Some((domain, domain.seclabel.as_ref()?)))
+    {
         None => Ok(()),
         Some((domain, label)) => Err(Error::Domain {
             name: domain.name.clone(),
             domid: domain.domid,
-            cause: Cause::LabelNotEnforced { label: label.clone(), flask },
+            cause: Cause::LabelNotEnforced {
+                label: label.clone(),
+                flask,
+            },
         }),
     }
 }
@@ -110,21 +126,34 @@ fn create<'t>(
     {
         return Err(Cause::DomidInUse);
     }
-    let ramdisk = artefacts.ramdisk.as_ref().map(|ramdisk| ramdisk.sealed.path());
+    let ramdisk = artefacts
+        .ramdisk
+        .as_ref()
+        .map(|ramdisk| ramdisk.sealed.path());
     toolstack.create(domain, &artefacts.kernel.sealed.path(), ramdisk.as_deref())?;
-    let guard = Guard { toolstack, name: domain.name.clone(), domid: domain.domid, armed: true };
+    let guard = Guard {
+        toolstack,
+        name: domain.name.clone(),
+        domid: domain.domid,
+        armed: true,
+    };
     label_is_real(domain, toolstack)?;
     Ok(guard)
 }
 
 /// Reads the label back: it is what Xen enforces, whatever was asked.
 fn label_is_real(domain: &DomainConfig, toolstack: &dyn Toolstack) -> Result<(), Cause> {
-    let Some(asked) = &domain.seclabel else { return Ok(()) };
+    let Some(asked) = &domain.seclabel else {
+        return Ok(());
+    };
     match toolstack.state(domain.domid)? {
-        State::Paused { seclabel: Some(real) } if real == *asked => Ok(()),
-        State::Paused { seclabel } => {
-            Err(Cause::OtherLabel { asked: asked.clone(), real: seclabel.unwrap_or_default() })
-        }
+        State::Paused {
+            seclabel: Some(real),
+        } if real == *asked => Ok(()),
+        State::Paused { seclabel } => Err(Cause::OtherLabel {
+            asked: asked.clone(),
+            real: seclabel.unwrap_or_default(),
+        }),
         state => Err(Cause::NotPaused(state)),
     }
 }
@@ -214,10 +243,14 @@ pub enum Cause {
     #[error(transparent)]
     Toolstack(#[from] toolstack::Error),
     /// Another domain has the domid.
-    #[error("the domid is in use\nhint: `xl list` shows by whom; choose another domid or end that domain")]
+    #[error(
+        "the domid is in use\nhint: `xl list` shows by whom; choose another domid or end that domain"
+    )]
     DomidInUse,
     /// Xen has not enough free memory.
-    #[error("Xen has {free} free, the domain needs {need}\nhint: lower `memory`, or give the boot domain less with dom0_mem= on Xen's command line")]
+    #[error(
+        "Xen has {free} free, the domain needs {need}\nhint: lower `memory`, or give the boot domain less with dom0_mem= on Xen's command line"
+    )]
     Memory {
         /// What the domain takes, with libxl's overhead.
         need: Mib,

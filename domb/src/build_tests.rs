@@ -43,7 +43,10 @@ impl Fake {
 }
 
 fn refusal() -> toolstack::Error {
-    toolstack::Error { text: "libxl says no".to_owned(), log: vec!["why".to_owned()] }
+    toolstack::Error {
+        text: "libxl says no".to_owned(),
+        log: vec!["why".to_owned()],
+    }
 }
 
 impl Toolstack for Fake {
@@ -66,7 +69,9 @@ impl Toolstack for Fake {
         }
         self.note("create", domain.domid);
         let seclabel = self.real_label.map(str::to_owned);
-        self.there.borrow_mut().insert(domain.domid.value(), State::Paused { seclabel });
+        self.there
+            .borrow_mut()
+            .insert(domain.domid.value(), State::Paused { seclabel });
         Ok(())
     }
 
@@ -85,7 +90,12 @@ impl Toolstack for Fake {
     }
 
     fn state(&self, domid: Domid) -> Result<State, toolstack::Error> {
-        Ok(self.there.borrow().get(&domid.value()).cloned().unwrap_or(State::Absent))
+        Ok(self
+            .there
+            .borrow()
+            .get(&domid.value())
+            .cloned()
+            .unwrap_or(State::Absent))
     }
 
     fn destroy(&self, domid: Domid) -> Result<(), toolstack::Error> {
@@ -126,17 +136,28 @@ fn approved(extra: &str) -> Approved {
         .domains
         .iter()
         .map(|domain| {
-            let files = DomainArtefacts { kernel: Rc::clone(&kernel), ramdisk: None };
+            let files = DomainArtefacts {
+                kernel: Rc::clone(&kernel),
+                ramdisk: None,
+            };
             (domain.name.clone(), files)
         })
         .collect();
-    let loaded = Loaded { config, script: None, control_ramdisk: None, domains, warnings: Vec::new() };
+    let loaded = Loaded {
+        config,
+        script: None,
+        control_ramdisk: None,
+        domains,
+        warnings: Vec::new(),
+    };
     let artefacts = crate::measure::artefacts(&loaded, &[Bank::Sha256]).unwrap();
-    let facts =
-        Facts::gather(&loaded.config, &artefacts, PlatformFacts::default(), None).unwrap();
+    let facts = Facts::gather(&loaded.config, &artefacts, PlatformFacts::default(), None).unwrap();
     let verdict = decide(None, &facts, &Limits::default(), || false).unwrap();
     let approval = verdict.approve().unwrap();
-    Approved { measured: Measured { loaded, artefacts }, approval }
+    Approved {
+        measured: Measured { loaded, artefacts },
+        approval,
+    }
 }
 
 fn built<'t>(fake: &'t Fake, extra: &str) -> Result<Built<'t>, Error> {
@@ -157,12 +178,18 @@ fn everything_is_built_before_anything_runs_and_in_start_order() {
     let built = built(&fake, "").unwrap();
     let handed_off = hand_off(built, &fake, |_, _| {}).unwrap();
     assert_eq!(handed_off.domains, 3);
-    assert_eq!(fake.steps(), "create 7, create 9, create 42, unpause 7, unpause 9, unpause 42");
+    assert_eq!(
+        fake.steps(),
+        "create 7, create 9, create 42, unpause 7, unpause 9, unpause 42"
+    );
 }
 
 #[test]
 fn a_domain_that_cannot_be_built_takes_the_others_down_last_first() {
-    let fake = Fake { fail_create: Some(42), ..Fake::default() };
+    let fake = Fake {
+        fail_create: Some(42),
+        ..Fake::default()
+    };
     let (name, cause) = cause(built(&fake, ""));
     assert_eq!(name, "web");
     assert!(matches!(cause, Cause::Toolstack(error) if error.log == ["why"]));
@@ -171,9 +198,16 @@ fn a_domain_that_cannot_be_built_takes_the_others_down_last_first() {
 
 #[test]
 fn a_domain_that_may_be_skipped_takes_only_those_that_need_it() {
-    let fake = Fake { fail_create: Some(9), ..Fake::default() };
+    let fake = Fake {
+        fail_create: Some(9),
+        ..Fake::default()
+    };
     let built = built(&fake, "on_failure = \"skip\"").unwrap();
-    let left_out: Vec<&str> = built.left_out.keys().map(|name| name.as_str()).collect();
+    let left_out: Vec<&str> = built
+        .left_out
+        .keys()
+        .map(domb_core::config::DomainName::as_str)
+        .collect();
     assert_eq!(left_out, ["net", "web"]);
     assert_eq!(hand_off(built, &fake, |_, _| {}).unwrap().domains, 1);
     assert_eq!(fake.steps(), "create 7, unpause 7");
@@ -191,16 +225,25 @@ fn a_built_platform_that_is_dropped_is_destroyed() {
 
 #[test]
 fn a_domain_that_does_not_start_takes_the_others_down() {
-    let fake = Fake { fail_unpause: Some(9), ..Fake::default() };
+    let fake = Fake {
+        fail_unpause: Some(9),
+        ..Fake::default()
+    };
     let built = built(&fake, "").unwrap();
     let error = hand_off(built, &fake, |_, _| {}).unwrap_err();
     assert_eq!(error.to_string(), "start domain net (domid 9)");
-    assert!(fake.steps().ends_with("unpause 7, destroy 42, destroy 9, destroy 7"));
+    assert!(
+        fake.steps()
+            .ends_with("unpause 7, destroy 42, destroy 9, destroy 7")
+    );
 }
 
 #[test]
 fn a_domain_that_crashes_at_once_is_a_failure_with_its_last_words() {
-    let fake = Fake { crash: Some(42), ..Fake::default() };
+    let fake = Fake {
+        crash: Some(42),
+        ..Fake::default()
+    };
     let built = built(&fake, "").unwrap();
     let error = hand_off(built, &fake, |_, _| {}).unwrap_err();
     assert_eq!(error.name.as_str(), "web");
@@ -220,7 +263,10 @@ fn a_domid_that_is_in_use_is_refused_and_its_owner_left_alone() {
 
 #[test]
 fn memory_that_is_not_free_is_refused_before_libxl_is_asked() {
-    let fake = Fake { free_mib: Some(200), ..Fake::default() };
+    let fake = Fake {
+        free_mib: Some(200),
+        ..Fake::default()
+    };
     let (name, cause) = cause(built(&fake, ""));
     assert_eq!(name, "web");
     assert!(matches!(cause, Cause::Memory { need, free } if need.0 == 98 && free.0 == 4));
@@ -230,7 +276,10 @@ fn memory_that_is_not_free_is_refused_before_libxl_is_asked() {
 #[test]
 fn a_label_that_nothing_enforces_builds_nothing() {
     for flask in [None, Some(Flask::Absent), Some(Flask::Permissive)] {
-        let fake = Fake { flask, ..Fake::default() };
+        let fake = Fake {
+            flask,
+            ..Fake::default()
+        };
         let (name, cause) = cause(built(&fake, "seclabel = \"system_u:system_r:guest_t\""));
         assert_eq!(name, "net");
         assert!(matches!(cause, Cause::LabelNotEnforced { .. }));

@@ -6,15 +6,20 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::exit::Exit;
-use crate::tpm::TpmDevice;
-use crate::{check, image, launch, log, predict, report};
 #[cfg(feature = "libxl")]
 use crate::load::Source;
+use crate::tpm::TpmDevice;
+use crate::{check, image, launch, log, predict, report};
 
 /// Build a Xen platform from one launch configuration: measured, decided by a
 /// script, at fixed domids.
 #[derive(Parser)]
-#[command(name = "domb", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(
+    name = "domb",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -84,9 +89,7 @@ fn on_xen(options: &launch::Options) -> Exit {
     let log = options.report.with_file_name("libxl.log");
     match crate::libxl::Libxl::open(&log) {
         Ok(toolstack) => launch::launch(options, Source::Files, &toolstack).exit(),
-        Err(error) => {
-            report::Report::new(&options.config).no_toolstack(&error, &options.report)
-        }
+        Err(error) => report::Report::new(&options.config).no_toolstack(&error, &options.report),
     }
 }
 
@@ -105,9 +108,17 @@ pub fn run() -> Exit {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Success };
+            let exit = if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Success
+            };
             // The text is lost only with the terminal it is meant for.
-            return if error.print().is_ok() { exit } else { Exit::Usage };
+            return if error.print().is_ok() {
+                exit
+            } else {
+                Exit::Usage
+            };
         }
     };
     match cli.verb {

@@ -26,7 +26,11 @@ pub fn uptime() -> Duration {
 pub fn line(step: &str, text: &str) {
     for (row, part) in text.lines().enumerate() {
         let step = if row == 0 { step } else { "" };
-        write(&format!("[{:9.3}] domb: {step:<8} {}\n", uptime().as_secs_f64(), printable(part)));
+        write(&format!(
+            "[{:9.3}] domb: {step:<8} {}\n",
+            uptime().as_secs_f64(),
+            printable(part)
+        ));
     }
 }
 

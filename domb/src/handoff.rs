@@ -34,8 +34,15 @@ pub fn hand_off(
     mut unpaused: impl FnMut(&DomainName, Domid),
 ) -> Result<HandedOff, Error> {
     for guard in built.domains.iter() {
-        let failed = |cause| Error { name: guard.name.clone(), domid: guard.domid, console: Vec::new(), cause };
-        toolstack.unpause(guard.domid).map_err(|error| failed(Cause::Toolstack(error)))?;
+        let failed = |cause| Error {
+            name: guard.name.clone(),
+            domid: guard.domid,
+            console: Vec::new(),
+            cause,
+        };
+        toolstack
+            .unpause(guard.domid)
+            .map_err(|error| failed(Cause::Toolstack(error)))?;
         unpaused(&guard.name, guard.domid);
     }
     for guard in built.domains.iter() {
@@ -45,7 +52,12 @@ pub fn hand_off(
             Err(error) => Cause::Toolstack(error),
         };
         let console = toolstack.console_tail(guard.domid);
-        return Err(Error { name: guard.name.clone(), domid: guard.domid, console, cause });
+        return Err(Error {
+            name: guard.name.clone(),
+            domid: guard.domid,
+            console,
+            cause,
+        });
     }
     let domains = built.domains.len();
     built.domains.hand_over();
@@ -74,6 +86,8 @@ pub enum Cause {
     #[error(transparent)]
     Toolstack(#[from] toolstack::Error),
     /// It ended at once.
-    #[error("it was unpaused and is now {0:?}\nhint: its console shows why; the usual reasons are a kernel that does not fit its type and too little memory")]
+    #[error(
+        "it was unpaused and is now {0:?}\nhint: its console shows why; the usual reasons are a kernel that does not fit its type and too little memory"
+    )]
     Ended(State),
 }

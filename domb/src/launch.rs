@@ -73,7 +73,9 @@ impl Ended {
     /// The exit code of the launch.
     #[must_use]
     pub fn exit(&self) -> Exit {
-        self.result.as_ref().map_or_else(Error::exit, |_| Exit::Success)
+        self.result
+            .as_ref()
+            .map_or_else(Error::exit, |_| Exit::Success)
     }
 }
 
@@ -96,7 +98,10 @@ pub fn launch(options: &Options, source: Source<'_>, toolstack: &dyn Toolstack) 
         Ok(loaded) => {
             report.loaded(&loaded);
             let next = Next::of(&loaded);
-            (measured_launch(loaded, options, toolstack, &mut report), Some(next))
+            (
+                measured_launch(loaded, options, toolstack, &mut report),
+                Some(next),
+            )
         }
     };
     report.ended(&result, &options.report);
@@ -110,14 +115,16 @@ pub fn dry_run(options: &Options) -> Exit {
     let toolstack = DryRun::default();
     let mut report = Report::new(&options.config);
     report.begin("config");
-    let result = load::load(&options.config, Source::Files).map_err(Error::from).and_then(|loaded| {
-        report.loaded(&loaded);
-        report.begin("measure");
-        let mut measurer = Measurer::rehearse(&loaded.config);
-        approve(loaded, &mut measurer, &toolstack, &mut report)
-            .and_then(|approved| build(approved, &toolstack, &mut report))
-            .and_then(|built| hand_off(built, &mut measurer, &toolstack, &mut report))
-    });
+    let result = load::load(&options.config, Source::Files)
+        .map_err(Error::from)
+        .and_then(|loaded| {
+            report.loaded(&loaded);
+            report.begin("measure");
+            let mut measurer = Measurer::rehearse(&loaded.config);
+            approve(loaded, &mut measurer, &toolstack, &mut report)
+                .and_then(|approved| build(approved, &toolstack, &mut report))
+                .and_then(|built| hand_off(built, &mut measurer, &toolstack, &mut report))
+        });
     let exit = report.told(&result);
     for step in toolstack.steps() {
         println!("{step}");
@@ -169,12 +176,19 @@ fn approve(
     report.end(&measurer.describe());
 
     report.begin("policy");
-    let platform = toolstack.platform().map_err(|source| Error::Toolstack { source })?;
+    let platform = toolstack
+        .platform()
+        .map_err(|source| Error::Toolstack { source })?;
     let verdict = policy::decide(&measured, platform, measurer.facts())?;
     measurer.verdict(&verdict)?;
     report.decided(&verdict, &measured);
-    let approval = verdict.approve().map_err(|verdict| Error::Denied { verdict })?;
-    report.end(&format!("{} of {domains} domains may start", approval.allowed().count()));
+    let approval = verdict
+        .approve()
+        .map_err(|verdict| Error::Denied { verdict })?;
+    report.end(&format!(
+        "{} of {domains} domains may start",
+        approval.allowed().count()
+    ));
     Ok(Approved { measured, approval })
 }
 
@@ -186,6 +200,8 @@ fn build<'t>(
 ) -> Result<Built<'t>, Error> {
     report.begin("build");
     let built = build::build(&approved, toolstack, |domain| report.built(domain))?;
+    // All that boots is in the domains now; the sealed copies go.
+    drop(approved);
     report.left_out(&built.left_out);
     report.end(&format!("{} domains built, paused", built.domains.len()));
     Ok(built)
@@ -201,8 +217,7 @@ fn hand_off(
     report.begin("handoff");
     measurer.leave_out(built.left_out.keys().cloned());
     measurer.finish(Outcome::Launched)?;
-    let handed_off =
-        handoff::hand_off(built, toolstack, |name, _| report.unpaused(name))?;
+    let handed_off = handoff::hand_off(built, toolstack, |name, _| report.unpaused(name))?;
     report.end(&format!("{} domains running", handed_off.domains));
     Ok(handed_off)
 }
@@ -304,12 +319,14 @@ impl Error {
         match self {
             Error::Toolstack { source } => &source.log,
             Error::Build(build::Error::Platform(error)) => &error.log,
-            Error::Build(build::Error::Domain { cause: build::Cause::Toolstack(error), .. }) => {
-                &error.log
-            }
-            Error::HandOff(handoff::Error { cause: handoff::Cause::Toolstack(error), .. }) => {
-                &error.log
-            }
+            Error::Build(build::Error::Domain {
+                cause: build::Cause::Toolstack(error),
+                ..
+            }) => &error.log,
+            Error::HandOff(handoff::Error {
+                cause: handoff::Cause::Toolstack(error),
+                ..
+            }) => &error.log,
             _ => &[],
         }
     }

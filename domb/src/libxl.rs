@@ -37,7 +37,10 @@ impl Libxl {
             log: Vec::new(),
         })?;
         if !Path::new("/dev/xen/privcmd").exists() {
-            return Err(Error { text: NOT_ON_XEN.to_owned(), log: Vec::new() });
+            return Err(Error {
+                text: NOT_ON_XEN.to_owned(),
+                log: Vec::new(),
+            });
         }
         let context = Context::open(logger)?;
         context.check_version()?;
@@ -55,7 +58,12 @@ fn logger(log: &Path) -> std::io::Result<Logger> {
     if let Some(directory) = log.parent() {
         fs::create_dir_all(directory)?;
     }
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(log)?;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(log)?;
     Logger::new(file, Level::Detail)
 }
 
@@ -115,7 +123,9 @@ impl Toolstack for Libxl {
         Ok(match self.context.domain(domid.value())? {
             None => State::Absent,
             Some(info) => match info.state {
-                RunState::Paused => State::Paused { seclabel: info.seclabel },
+                RunState::Paused => State::Paused {
+                    seclabel: info.seclabel,
+                },
                 RunState::Running => State::Running,
                 RunState::Shutdown(reason) => State::Shutdown(reason.to_string()),
                 RunState::Dying => State::Shutdown("dying".to_owned()),

@@ -49,10 +49,15 @@ pub struct Loaded {
 impl Loaded {
     /// Every artefact; one that several domains share comes several times.
     pub fn artefacts(&self) -> impl Iterator<Item = &Artefact> {
-        let domains = self.domains.values().flat_map(|files| {
-            std::iter::once(&files.kernel).chain(&files.ramdisk)
-        });
-        self.script.iter().chain(&self.control_ramdisk).chain(domains).map(Rc::as_ref)
+        let domains = self
+            .domains
+            .values()
+            .flat_map(|files| std::iter::once(&files.kernel).chain(&files.ramdisk));
+        self.script
+            .iter()
+            .chain(&self.control_ramdisk)
+            .chain(domains)
+            .map(Rc::as_ref)
     }
 }
 
@@ -123,7 +128,13 @@ pub fn load(path: &Path, source: Source<'_>) -> Result<Loaded, Error> {
         domains.insert(domain.name.clone(), DomainArtefacts { kernel, ramdisk });
     }
     let warnings = loader.warnings;
-    Ok(Loaded { config, script, control_ramdisk, domains, warnings })
+    Ok(Loaded {
+        config,
+        script,
+        control_ramdisk,
+        domains,
+        warnings,
+    })
 }
 
 /// Compares the digests of what was sealed with those an image's manifest
@@ -135,7 +146,11 @@ pub fn as_promised(loaded: &Loaded, artefacts: &Artefacts) -> Result<(), Error> 
     let same = |kind, file: &Artefact, hashed: &measure::Artefact| match &file.promised_sha256 {
         Some(promised) if *promised != hashed.sha256() => {
             let (promised, found) = (promised.clone(), hashed.sha256());
-            Err(failed(&kind, file.written.clone(), Cause::Digest { promised, found }))
+            Err(failed(
+                &kind,
+                file.written.clone(),
+                Cause::Digest { promised, found },
+            ))
         }
         _ => Ok(()),
     };
@@ -147,7 +162,11 @@ pub fn as_promised(loaded: &Loaded, artefacts: &Artefacts) -> Result<(), Error> 
     }
     for hashed in &artefacts.domains {
         let files = &loaded.domains[&hashed.name];
-        same(ArtefactKind::Kernel(hashed.name.clone()), &files.kernel, &hashed.kernel)?;
+        same(
+            ArtefactKind::Kernel(hashed.name.clone()),
+            &files.kernel,
+            &hashed.kernel,
+        )?;
         if let (Some(file), Some(ramdisk)) = (&files.ramdisk, &hashed.ramdisk) {
             same(ArtefactKind::Ramdisk(hashed.name.clone()), file, ramdisk)?;
         }
@@ -160,8 +179,10 @@ pub fn as_promised(loaded: &Loaded, artefacts: &Artefacts) -> Result<(), Error> 
 /// # Errors
 /// The file cannot be read, or is not a launch configuration.
 pub fn config(path: &Path) -> Result<Config, Error> {
-    let bytes = fs::read(path)
-        .map_err(|source| Error::ReadConfig { path: path.to_path_buf(), source })?;
+    let bytes = fs::read(path).map_err(|source| Error::ReadConfig {
+        path: path.to_path_buf(),
+        source,
+    })?;
     Config::parse(&path.display().to_string(), &bytes).map_err(|faults| Error::Config {
         text: String::from_utf8_lossy(&bytes).into_owned(),
         faults,
@@ -171,12 +192,18 @@ pub fn config(path: &Path) -> Result<Config, Error> {
 /// A kernel without the Xen note for the domain's type would build and then
 /// not start, or fail in libxl without saying why.
 fn fits(kernel: &Artefact, kind: DomainType) -> Result<(), Cause> {
-    let Some(entries) = kernel.entries else { return Ok(()) };
+    let Some(entries) = kernel.entries else {
+        return Ok(());
+    };
     let entry = match kind {
         DomainType::Pv => entries.pv,
         DomainType::Pvh => entries.pvh,
     };
-    if entry { Ok(()) } else { Err(Cause::NoEntry(kind.as_str())) }
+    if entry {
+        Ok(())
+    } else {
+        Err(Cause::NoEntry(kind.as_str()))
+    }
 }
 
 fn failed(kind: &ArtefactKind, path: PathBuf, cause: Cause) -> Error {
@@ -186,7 +213,12 @@ fn failed(kind: &ArtefactKind, path: PathBuf, cause: Cause) -> Error {
         ArtefactKind::Kernel(domain) => (format!("kernel of domain {domain}"), Some(domain)),
         ArtefactKind::Ramdisk(domain) => (format!("ramdisk of domain {domain}"), Some(domain)),
     };
-    Error::Artefact { what, domain: domain.cloned(), path, cause }
+    Error::Artefact {
+        what,
+        domain: domain.cloned(),
+        path,
+        cause,
+    }
 }
 
 struct Loader<'a> {
@@ -205,7 +237,9 @@ impl Loader<'_> {
         written: Option<&Path>,
         kind: &ArtefactKind,
     ) -> Result<Option<Rc<Artefact>>, Error> {
-        written.map(|written| self.artefact(written, kind)).transpose()
+        written
+            .map(|written| self.artefact(written, kind))
+            .transpose()
     }
 
     fn artefact(&mut self, written: &Path, kind: &ArtefactKind) -> Result<Rc<Artefact>, Error> {
@@ -215,8 +249,8 @@ impl Loader<'_> {
             return Ok(Rc::clone(artefact));
         }
         let artefact = match self.source {
-            Source::Files => self.from_file(written, role),
-            Source::Image(manifest) => self.from_image(manifest, written, role),
+            Source::Files => self.read_file(written, role),
+            Source::Image(manifest) => self.take_stored(manifest, written, role),
         }
         .map_err(|(path, cause)| failed(kind, path, cause))?;
         let artefact = Rc::new(artefact);
@@ -224,13 +258,15 @@ impl Loader<'_> {
         Ok(artefact)
     }
 
-    fn from_file(&mut self, written: &Path, role: Role) -> Result<Artefact, (PathBuf, Cause)> {
+    fn read_file(&mut self, written: &Path, role: Role) -> Result<Artefact, (PathBuf, Cause)> {
         let path = resolve(self.base, written);
         let bytes = fs::read(&path).map_err(|source| (path.clone(), source.into()))?;
         let boots = Boots::of(&bytes, role).map_err(|cause| (path.clone(), cause.into()))?;
         if !boots.known {
             let path = path.display();
-            self.warnings.push(format!("{path} is no archive domb knows; it is taken as it is"));
+            self.warnings.push(format!(
+                "{path} is no archive domb knows; it is taken as it is"
+            ));
         }
         let original = boots.format.map(|format| Original {
             sha256: sha256_hex(&bytes),
@@ -249,7 +285,7 @@ impl Loader<'_> {
     }
 
     /// `domb image` has already made it what boots.
-    fn from_image(
+    fn take_stored(
         &mut self,
         manifest: &Manifest,
         written: &Path,
@@ -283,7 +319,10 @@ fn seal_and_remove(entry: &Entry) -> Result<Rc<Sealed>, Cause> {
     let bytes = fs::read(stored)?;
     let found = bytes.len() as u64;
     if found != entry.bytes {
-        return Err(Cause::Length { promised: entry.bytes, found });
+        return Err(Cause::Length {
+            promised: entry.bytes,
+            found,
+        });
     }
     let sealed = Sealed::new(&name(stored), &bytes)?;
     fs::remove_file(stored)?;
@@ -291,5 +330,9 @@ fn seal_and_remove(entry: &Entry) -> Result<Rc<Sealed>, Cause> {
 }
 
 fn name(written: &Path) -> String {
-    written.file_name().unwrap_or(written.as_os_str()).to_string_lossy().into_owned()
+    written
+        .file_name()
+        .unwrap_or(written.as_os_str())
+        .to_string_lossy()
+        .into_owned()
 }

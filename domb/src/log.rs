@@ -273,7 +273,7 @@ fn bank_text(record: &LaunchRecord, check: &BankCheck) -> String {
     };
     match check.after {
         Some(0) => {
-            text += "\n     the PCR stands where it was before the launch: none of the log's events was extended"
+            text += "\n     the PCR stands where it was before the launch: none of the log's events was extended";
         }
         Some(count) => {
             let last = &record.events[count - 1];

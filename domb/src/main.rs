@@ -6,6 +6,9 @@
 //! (`boot`). As a command it is the integrator's tool (`cli`). The launch
 //! itself is the same in both: read `launch.rs` next.
 
+// Without the toolstack only the verbs for a host can be reached.
+#![cfg_attr(not(feature = "libxl"), allow(dead_code))]
+
 #[cfg(feature = "libxl")]
 mod boot;
 mod boots;

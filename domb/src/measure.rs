@@ -180,13 +180,6 @@ impl Measurer {
         Ok(())
     }
 
-    /// The banks that events are made for: those the TPM has active; SHA-256
-    /// where no TPM is used.
-    #[must_use]
-    pub fn banks(&self) -> &[Bank] {
-        &self.banks
-    }
-
     /// The banks that files are to be hashed for: SHA-256 in any case, which
     /// the launch script and the report show.
     #[must_use]

@@ -14,10 +14,10 @@ use crate::handoff::HandedOff;
 use crate::launch::{Error, Measured};
 use crate::load::{Artefact, Loaded};
 use crate::measure::Measurer;
-use crate::toolstack;
 use crate::report::{
     Domain, DomainState, Failure, File, Measurement, Outcome, Policy, Report, chain, hint, now_ms,
 };
+use crate::toolstack;
 
 impl Report {
     /// Config is done: the domains are known.
@@ -52,7 +52,9 @@ impl Report {
     /// Measure is done: the digests are known.
     pub fn digests(&mut self, measured: &Measured) {
         for artefacts in &measured.artefacts.domains {
-            let Some(domain) = self.domain(artefacts.name.as_str()) else { continue };
+            let Some(domain) = self.domain(artefacts.name.as_str()) else {
+                continue;
+            };
             domain.kernel.sha256 = artefacts.kernel.sha256();
             if let (Some(file), Some(ramdisk)) = (&mut domain.ramdisk, &artefacts.ramdisk) {
                 file.sha256 = ramdisk.sha256();
@@ -72,7 +74,9 @@ impl Report {
             console::line("script", line);
         }
         for decision in verdict.domains() {
-            let Some(reason) = denial(decision) else { continue };
+            let Some(reason) = denial(decision) else {
+                continue;
+            };
             console::line("policy", &format!("{} denied: {reason}", decision.name));
             if let Some(domain) = self.domain(&decision.name) {
                 domain.state = DomainState::Denied;
@@ -161,7 +165,10 @@ impl Report {
         match self.write(path) {
             Ok(()) => console::line("report", &path.display().to_string()),
             Err(error) => {
-                console::line("report", &format!("cannot write {}: {error}", path.display()));
+                console::line(
+                    "report",
+                    &format!("cannot write {}: {error}", path.display()),
+                );
             }
         }
     }
@@ -202,7 +209,11 @@ impl Report {
             }
         }
         let failure = Failure {
-            phase: self.phases.last().map_or("start", |phase| phase.name).to_owned(),
+            phase: self
+                .phases
+                .last()
+                .map_or("start", |phase| phase.name)
+                .to_owned(),
             domain: error.domain().map(str::to_owned),
             cause: chain(error),
             hint: hint(error),
@@ -218,8 +229,14 @@ impl Failure {
     /// Tells the console: domain, phase, cause, next step, the domain's last
     /// words.
     pub fn print(&self, exit: Exit) {
-        let domain = self.domain.as_ref().map_or(String::new(), |name| format!(", domain {name}"));
-        console::line("FAILED", &format!("phase {}{domain}, exit code {}", self.phase, exit.code()));
+        let domain = self
+            .domain
+            .as_ref()
+            .map_or(String::new(), |name| format!(", domain {name}"));
+        console::line(
+            "FAILED",
+            &format!("phase {}{domain}, exit code {}", self.phase, exit.code()),
+        );
         for cause in &self.cause {
             console::line("cause", cause);
         }
@@ -252,6 +269,9 @@ fn file(artefact: &Artefact) -> File {
         path: artefact.written.display().to_string(),
         bytes: artefact.sealed.len(),
         sha256: artefact.promised_sha256.clone().unwrap_or_default(),
-        original_sha256: artefact.original.as_ref().map(|original| original.sha256.clone()),
+        original_sha256: artefact
+            .original
+            .as_ref()
+            .map(|original| original.sha256.clone()),
     }
 }

@@ -200,14 +200,22 @@ impl Report {
             domains: Vec::new(),
             measurement: None,
             policy: None,
-            owners: Owners { xenstore: 0, console: 0, hardware: 0 },
+            owners: Owners {
+                xenstore: 0,
+                console: 0,
+                hardware: 0,
+            },
             warnings: Vec::new(),
         }
     }
 
     /// A step begins.
     pub fn begin(&mut self, name: &'static str) {
-        self.phases.push(Phase { name, begin_ms: now_ms(), end_ms: None });
+        self.phases.push(Phase {
+            name,
+            begin_ms: now_ms(),
+            end_ms: None,
+        });
     }
 
     /// The step that began last ends well; one line says so.
@@ -303,7 +311,10 @@ mod tests {
 
     #[test]
     fn the_chain_is_told_outermost_first_and_the_innermost_hint_is_kept() {
-        assert_eq!(chain(&Outer(Inner)), ["build domain net", "the domid is in use"]);
+        assert_eq!(
+            chain(&Outer(Inner)),
+            ["build domain net", "the domid is in use"]
+        );
         assert_eq!(hint(&Outer(Inner)).as_deref(), Some("inner"));
     }
 
@@ -314,8 +325,7 @@ mod tests {
         let mut report = Report::new(Path::new("launch.toml"));
         report.begin("config");
         report.write(&path).unwrap();
-        let back: serde_json::Value =
-            serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        let back: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
         assert_eq!(back["version"], VERSION);
         assert_eq!(back["phases"][0]["name"], "config");
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);

@@ -33,7 +33,10 @@ impl Sealed {
         file.write_all(bytes)?;
         let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
         fcntl_add_seals(&file, seals)?;
-        Ok(Sealed { file, bytes: bytes.len() as u64 })
+        Ok(Sealed {
+            file,
+            bytes: bytes.len() as u64,
+        })
     }
 
     /// The number of bytes.

@@ -121,7 +121,9 @@ impl Toolstack for DryRun {
         _ramdisk: Option<&Path>,
     ) -> Result<(), Error> {
         self.note(format!("create  {:>5} {}", domain.domid, domain.name));
-        let paused = State::Paused { seclabel: domain.seclabel.clone() };
+        let paused = State::Paused {
+            seclabel: domain.seclabel.clone(),
+        };
         self.domains.borrow_mut().insert(domain.domid, paused);
         Ok(())
     }
@@ -133,7 +135,12 @@ impl Toolstack for DryRun {
     }
 
     fn state(&self, domid: Domid) -> Result<State, Error> {
-        Ok(self.domains.borrow().get(&domid).cloned().unwrap_or(State::Absent))
+        Ok(self
+            .domains
+            .borrow()
+            .get(&domid)
+            .cloned()
+            .unwrap_or(State::Absent))
     }
 
     fn destroy(&self, domid: Domid) -> Result<(), Error> {

@@ -44,19 +44,25 @@ impl fmt::Display for Step {
 /// The domains that `verdict` allows, in start order.
 #[must_use]
 pub fn allowed<'c>(config: &'c Config, verdict: &Verdict) -> Vec<&'c DomainConfig> {
-    config.start_order().into_iter().filter(|domain| verdict.allows(domain.name.as_str())).collect()
+    config
+        .start_order()
+        .into_iter()
+        .filter(|domain| verdict.allows(domain.name.as_str()))
+        .collect()
 }
 
 /// The toolstack steps for the domains that `verdict` allows.
 #[must_use]
 pub fn steps(config: &Config, verdict: &Verdict) -> Vec<Step> {
     let allowed = allowed(config, verdict);
-    let create = allowed
-        .iter()
-        .map(|domain| Step::Create { name: domain.name.clone(), domid: domain.domid });
-    let unpause = allowed
-        .iter()
-        .map(|domain| Step::Unpause { name: domain.name.clone(), domid: domain.domid });
+    let create = allowed.iter().map(|domain| Step::Create {
+        name: domain.name.clone(),
+        domid: domain.domid,
+    });
+    let unpause = allowed.iter().map(|domain| Step::Unpause {
+        name: domain.name.clone(),
+        domid: domain.domid,
+    });
     create.chain(unpause).collect()
 }
 

@@ -34,7 +34,11 @@ pub(super) struct Daemons {
 impl Daemons {
     /// For the console line.
     pub(super) fn describe(&self) -> String {
-        format!("xenstored (pid {}), xenconsoled (pid {})", self.xenstored.id(), self.xenconsoled.id())
+        format!(
+            "xenstored (pid {}), xenconsoled (pid {})",
+            self.xenstored.id(),
+            self.xenconsoled.id()
+        )
     }
 }
 
@@ -45,18 +49,27 @@ pub(super) fn start(manifest: &Manifest) -> Result<Daemons, Error> {
         &manifest.xenstored,
         &["--no-fork", "--pid-file", "/run/xenstore.pid"],
     )?;
-    wait_for("xenstored", &mut xenstored, || UnixStream::connect(SOCKET).is_ok())?;
+    wait_for("xenstored", &mut xenstored, || {
+        UnixStream::connect(SOCKET).is_ok()
+    })?;
     spare_from_oom("xenstored", &xenstored)?;
     initialise_store().map_err(|source| Error::Store { source })?;
 
     let mut xenconsoled = spawn("xenconsoled", &manifest.xenconsoled, &["-i", "--log=none"])?;
     let pid = xenconsoled.id();
-    fs::write("/run/xenconsoled.pid", format!("{pid}\n"))
-        .map_err(|source| Error::Start { daemon: "xenconsoled", source })?;
+    fs::write("/run/xenconsoled.pid", format!("{pid}\n")).map_err(|source| Error::Start {
+        daemon: "xenconsoled",
+        source,
+    })?;
     // It opens gntdev after it has asked the store for the domains to come
     // and before its loop (tools/console/daemon/io.c, handle_io).
-    wait_for("xenconsoled", &mut xenconsoled, || has_open(pid, "/dev/xen/gntdev"))?;
-    Ok(Daemons { xenstored, xenconsoled })
+    wait_for("xenconsoled", &mut xenconsoled, || {
+        has_open(pid, "/dev/xen/gntdev")
+    })?;
+    Ok(Daemons {
+        xenstored,
+        xenconsoled,
+    })
 }
 
 fn spawn(daemon: &'static str, path: &str, arguments: &[&str]) -> Result<Child, Error> {
@@ -74,25 +87,40 @@ fn spawn(daemon: &'static str, path: &str, arguments: &[&str]) -> Result<Child, 
 }
 
 /// Waits until `ready`, as long as the daemon lives and the deadline allows.
-fn wait_for(daemon: &'static str, child: &mut Child, ready: impl Fn() -> bool) -> Result<(), Error> {
+fn wait_for(
+    daemon: &'static str,
+    child: &mut Child,
+    ready: impl Fn() -> bool,
+) -> Result<(), Error> {
     let deadline = Instant::now() + DEADLINE;
     loop {
         if ready() {
             return Ok(());
         }
-        let ended = child.try_wait().map_err(|source| Error::Start { daemon, source })?;
+        let ended = child
+            .try_wait()
+            .map_err(|source| Error::Start { daemon, source })?;
         if let Some(status) = ended {
-            return Err(Error::Ended { daemon, status, words: last_words(daemon) });
+            return Err(Error::Ended {
+                daemon,
+                status,
+                words: last_words(daemon),
+            });
         }
         if Instant::now() > deadline {
-            return Err(Error::Silent { daemon, words: last_words(daemon) });
+            return Err(Error::Silent {
+                daemon,
+                words: last_words(daemon),
+            });
         }
         std::thread::sleep(PAUSE);
     }
 }
 
 fn has_open(pid: u32, device: &str) -> bool {
-    let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+    let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else {
+        return false;
+    };
     descriptors
         .flatten()
         .any(|entry| fs::read_link(entry.path()).is_ok_and(|target| target == Path::new(device)))
@@ -118,7 +146,14 @@ fn log_of(daemon: &str) -> String {
 
 fn last_words(daemon: &str) -> String {
     let text = fs::read_to_string(log_of(daemon)).unwrap_or_default();
-    text.lines().rev().take(3).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("; ")
+    text.lines()
+        .rev()
+        .take(3)
+        .collect::<Vec<_>>()
+        .into_iter()
+        .rev()
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 /// Why there is no store or no console.
@@ -133,7 +168,9 @@ pub enum Error {
         source: io::Error,
     },
     /// It ended.
-    #[error("start {daemon}: it ended with {status}: {words}\nhint: is this the initial domain of a Xen of the same version as the tools in the image?")]
+    #[error(
+        "start {daemon}: it ended with {status}: {words}\nhint: is this the initial domain of a Xen of the same version as the tools in the image?"
+    )]
     Ended {
         /// Which.
         daemon: &'static str,

@@ -33,7 +33,10 @@ const MANIFEST: &str = "/domb/manifest.json";
 /// Boots. Comes back only to say that PID 1 could not leave in any way.
 #[must_use]
 pub fn run() -> Exit {
-    console::line("boot", concat!("domb ", env!("CARGO_PKG_VERSION"), ", boot domain"));
+    console::line(
+        "boot",
+        concat!("domb ", env!("CARGO_PKG_VERSION"), ", boot domain"),
+    );
     let (manifest, toolstack) = match set_up() {
         Ok(up) => up,
         Err(error) => return fail_before_launch(&error),
@@ -60,13 +63,18 @@ fn set_up() -> Result<(Manifest, Libxl), Error> {
     mounts::mount_xenfs()?;
     let daemons = daemons::start(&manifest)?;
     let toolstack = Libxl::open(Path::new("/run/domb/libxl.log"))?;
-    console::line("boot", &format!("{count} kernel modules, {}", daemons.describe()));
+    console::line(
+        "boot",
+        &format!("{count} kernel modules, {}", daemons.describe()),
+    );
     Ok((manifest, toolstack))
 }
 
 /// The platform stands: become the control domain's init.
 fn leave(next: Option<Next>) -> Exit {
-    let Some(next) = next else { return power::halt() };
+    let Some(next) = next else {
+        return power::halt();
+    };
     match &next.control {
         None => {
             console::line("exit", "no [control] is configured: domain 0 stays, asleep");
@@ -75,7 +83,10 @@ fn leave(next: Option<Next>) -> Exit {
         Some(control) => {
             console::line("exit", &format!("PID 1 becomes {}", control.init));
             let error = root::become_init(control, next.ramdisk.as_deref());
-            console::line("FAILED", &format!("phase exit, exit code {}", Exit::Leave.code()));
+            console::line(
+                "FAILED",
+                &format!("phase exit, exit code {}", Exit::Leave.code()),
+            );
             tell(&error);
             // The platform runs and belongs to nobody here: nothing is
             // destroyed, and domain 0 must not end either.
@@ -85,7 +96,9 @@ fn leave(next: Option<Next>) -> Exit {
 }
 
 fn after_failure(next: Option<Next>) -> Exit {
-    let policy = next.as_ref().map_or(AfterFailure::Halt, |next| next.after_failure);
+    let policy = next
+        .as_ref()
+        .map_or(AfterFailure::Halt, |next| next.after_failure);
     match policy {
         AfterFailure::Halt => {
             console::line("exit", "after_failure = halt: the machine halts");

@@ -15,7 +15,10 @@ use crate::manifest::Manifest;
 pub(super) fn load(manifest: &Manifest) -> Result<usize, Error> {
     for module in &manifest.modules {
         let path = &module.path;
-        let failed = |source| Error { path: path.clone(), source };
+        let failed = |source| Error {
+            path: path.clone(),
+            source,
+        };
         let file = File::open(path).map_err(failed)?;
         match finit_module(&file, c"", 0) {
             Ok(()) | Err(Errno::EXIST) => {}
@@ -27,7 +30,9 @@ pub(super) fn load(manifest: &Manifest) -> Result<usize, Error> {
 
 /// A module could not be loaded.
 #[derive(Debug, thiserror::Error)]
-#[error("load kernel module {path}\nhint: boot the kernel that the image was made for; `domb image` names it")]
+#[error(
+    "load kernel module {path}\nhint: boot the kernel that the image was made for; `domb image` names it"
+)]
 pub struct Error {
     path: String,
     source: io::Error,

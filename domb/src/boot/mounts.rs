@@ -16,11 +16,25 @@ struct Mount {
     data: Option<&'static std::ffi::CStr>,
 }
 
-const SAFE: MountFlags = MountFlags::NOSUID.union(MountFlags::NOEXEC).union(MountFlags::NODEV);
+const SAFE: MountFlags = MountFlags::NOSUID
+    .union(MountFlags::NOEXEC)
+    .union(MountFlags::NODEV);
 
 const MOUNTS: [Mount; 5] = [
-    Mount { source: "proc", target: "/proc", kind: "proc", flags: SAFE, data: None },
-    Mount { source: "sysfs", target: "/sys", kind: "sysfs", flags: SAFE, data: None },
+    Mount {
+        source: "proc",
+        target: "/proc",
+        kind: "proc",
+        flags: SAFE,
+        data: None,
+    },
+    Mount {
+        source: "sysfs",
+        target: "/sys",
+        kind: "sysfs",
+        flags: SAFE,
+        data: None,
+    },
     Mount {
         source: "devtmpfs",
         target: "/dev",
@@ -50,31 +64,58 @@ pub(super) fn mount_all() -> Result<(), Error> {
     for entry in &MOUNTS {
         one(entry)?;
     }
-    for directory in ["/run/domb", "/run/xen", "/run/xenstored", "/var/lib/xen", "/var/log/xen"] {
-        fs::create_dir_all(directory)
-            .map_err(|source| Error { target: directory, kind: "directory", source })?;
+    for directory in [
+        "/run/domb",
+        "/run/xen",
+        "/run/xenstored",
+        "/var/lib/xen",
+        "/var/log/xen",
+    ] {
+        fs::create_dir_all(directory).map_err(|source| Error {
+            target: directory,
+            kind: "directory",
+            source,
+        })?;
     }
     Ok(())
 }
 
 /// Mounts xenfs, which xenstored reads its ring from; needs its module.
 pub(super) fn mount_xenfs() -> Result<(), Error> {
-    one(&Mount { source: "xenfs", target: "/proc/xen", kind: "xenfs", flags: SAFE, data: None })
+    one(&Mount {
+        source: "xenfs",
+        target: "/proc/xen",
+        kind: "xenfs",
+        flags: SAFE,
+        data: None,
+    })
 }
 
 fn one(entry: &Mount) -> Result<(), Error> {
-    let failed = |source| Error { target: entry.target, kind: entry.kind, source };
+    let failed = |source| Error {
+        target: entry.target,
+        kind: entry.kind,
+        source,
+    };
     // /proc/xen and /dev/pts come with the file system around them.
     if !Path::new(entry.target).exists() {
         fs::create_dir_all(entry.target).map_err(failed)?;
     }
-    mount(entry.source, entry.target, entry.kind, entry.flags, entry.data)
-        .map_err(|errno| failed(errno.into()))
+    mount(
+        entry.source,
+        entry.target,
+        entry.kind,
+        entry.flags,
+        entry.data,
+    )
+    .map_err(|errno| failed(errno.into()))
 }
 
 /// A file system could not be mounted.
 #[derive(Debug, thiserror::Error)]
-#[error("mount {kind} on {target}\nhint: the image was made by another domb, or the kernel lacks it; /proc/xen needs Xen")]
+#[error(
+    "mount {kind} on {target}\nhint: the image was made by another domb, or the kernel lacks it; /proc/xen needs Xen"
+)]
 pub struct Error {
     target: &'static str,
     kind: &'static str,

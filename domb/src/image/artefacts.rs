@@ -57,13 +57,7 @@ pub(super) fn artefacts(config: &Config, base: &Path) -> Result<Artefacts, Error
 }
 
 impl Artefacts {
-    fn add(
-        &mut self,
-        written: &Path,
-        role: Role,
-        file: &[u8],
-        boots: Boots<'_>,
-    ) {
+    fn add(&mut self, written: &Path, role: Role, file: &[u8], boots: Boots<'_>) {
         let sha256 = sha256_hex(&boots.bytes);
         let original = boots.format.map(|format| Original {
             sha256: sha256_hex(file),

@@ -53,13 +53,19 @@ pub enum Cause {
     #[error(transparent)]
     Boots(#[from] boots::Error),
     /// It has no entry point for the domain's type.
-    #[error("the kernel has no Xen entry point for a {0} domain\nhint: choose the other `type`, or a kernel built for it (CONFIG_XEN_PV, CONFIG_PVH); `readelf -n` shows its Xen notes")]
+    #[error(
+        "the kernel has no Xen entry point for a {0} domain\nhint: choose the other `type`, or a kernel built for it (CONFIG_XEN_PV, CONFIG_PVH); `readelf -n` shows its Xen notes"
+    )]
     NoEntry(&'static str),
     /// The image's manifest does not list it.
-    #[error("the image's manifest does not list this path\nhint: make the image anew with `domb image`")]
+    #[error(
+        "the image's manifest does not list this path\nhint: make the image anew with `domb image`"
+    )]
     NotInImage,
     /// It is not what the manifest says.
-    #[error("the image promises SHA-256 {promised} and holds {found}: the image is damaged\nhint: make the image anew with `domb image`")]
+    #[error(
+        "the image promises SHA-256 {promised} and holds {found}: the image is damaged\nhint: make the image anew with `domb image`"
+    )]
     Digest {
         /// The manifest's digest.
         promised: String,
@@ -67,7 +73,9 @@ pub enum Cause {
         found: String,
     },
     /// It is not as long as the manifest says.
-    #[error("the image promises {promised} bytes and holds {found}: the image is damaged\nhint: make the image anew with `domb image`")]
+    #[error(
+        "the image promises {promised} bytes and holds {found}: the image is damaged\nhint: make the image anew with `domb image`"
+    )]
     Length {
         /// The manifest's number of bytes.
         promised: u64,
