@@ -19,7 +19,7 @@ use crate::measure::{Artefact, Artefacts, Bank};
 
 /// Everything a launch script may look at. The same facts and the same script
 /// give the same verdict.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Facts {
     /// The domains in the configuration's order.

@@ -32,8 +32,8 @@ pub(super) fn register(table: &mut Table<'_>) {
         .register_iterator::<std::ops::Range<i64>>()
         .register_iterator::<std::ops::RangeInclusive<i64>>();
     numbers(table.about("Number"));
-    text(table.about("Text"));
-    lists(table.about("List"));
+    text(table.about("String"));
+    lists(table.about("Array"));
     maps(table.about("Map"));
     any(table.about("Anything"));
 }
@@ -45,7 +45,7 @@ fn numbers(table: &mut Table<'_>) {
         /// The larger of two numbers.
         function "max(a, b)" -> "number" = |a: i64, b: i64| a.max(b);
         /// The number in lower-case hexadecimal, without a prefix.
-        function "to_hex(number)" -> "text" = |number: i64| format!("{number:x}");
+        function "to_hex(number)" -> "string" = |number: i64| format!("{number:x}");
         /// The decimal number that the text is. An error if it is none.
         function "parse_int(text)" -> "number" = |text: &str| parse_int(text, 10);
         /// The same for another radix, 2 to 36.
@@ -70,23 +70,23 @@ fn text(table: &mut Table<'_>) {
         /// The character at which `part` first occurs, counted from 0; -1 if it does not.
         function "index_of(text, part)" -> "number" = index_of;
         /// At most `len` characters from character `start` on, counted from 0.
-        function "sub_string(text, start, len)" -> "text" = sub_string;
+        function "sub_string(text, start, len)" -> "string" = sub_string;
         /// Its parts between occurrences of `by`.
-        function "split(text, by)" -> "list" = split;
+        function "split(text, by)" -> "array" = split;
         /// Its parts between blanks.
-        function "words(text)" -> "list" = words;
+        function "words(text)" -> "array" = words;
         /// The text without blanks at both ends.
-        function "trimmed(text)" -> "text" = |text: &str| text.trim().to_owned();
+        function "trimmed(text)" -> "string" = |text: &str| text.trim().to_owned();
         /// The text in lower case.
-        function "to_lower(text)" -> "text" = |text: &str| text.to_lowercase();
+        function "to_lower(text)" -> "string" = |text: &str| text.to_lowercase();
         /// The text in upper case.
-        function "to_upper(text)" -> "text" = |text: &str| text.to_uppercase();
+        function "to_upper(text)" -> "string" = |text: &str| text.to_uppercase();
         /// The text with `by` wherever `part` was.
-        function "replaced(text, part, by)" -> "text" = replaced;
+        function "replaced(text, part, by)" -> "string" = replaced;
         /// Text with a number behind it. `` `text ${number}` `` does the same.
-        function "+(text, number)" -> "text" = |text: &str, number: i64| format!("{text}{number}");
+        function "+(text, number)" -> "string" = |text: &str, number: i64| format!("{text}{number}");
         /// Text with a number before it.
-        function "+(number, text)" -> "text" = |number: i64, text: &str| format!("{number}{text}");
+        function "+(number, text)" -> "string" = |number: i64, text: &str| format!("{number}{text}");
     }
 }
 
@@ -95,35 +95,35 @@ fn lists(table: &mut Table<'_>) {
         /// How many items it has.
         property "len" -> "number" = |list: &mut Array| count(list.len());
         /// The same.
-        function "len(list)" -> "number" = |list: &mut Array| count(list.len());
+        function "len(array)" -> "number" = |list: &mut Array| count(list.len());
         /// Whether it has no item.
-        function "is_empty(list)" -> "bool" = |list: &mut Array| list.is_empty();
+        function "is_empty(array)" -> "bool" = |list: &mut Array| list.is_empty();
         /// Puts an item at the end.
-        function "push(list, item)" -> "()" = |list: &mut Array, item: Dynamic| list.push(item);
-        /// Whether an item equals `item`. Also written `item in list`.
-        function "contains(list, item)" -> "bool" = |list: &mut Array, item: Dynamic| has(list, &item);
+        function "push(array, item)" -> "()" = |list: &mut Array, item: Dynamic| list.push(item);
+        /// Whether an item equals `item`. Also written `item in array`.
+        function "contains(array, item)" -> "bool" = |list: &mut Array, item: Dynamic| has(list, &item);
         /// Where an item equals `item`, counted from 0; -1 if none does.
-        function "index_of(list, item)" -> "number" = |list: &mut Array, item: Dynamic| position(list, &item);
+        function "index_of(array, item)" -> "number" = |list: &mut Array, item: Dynamic| position(list, &item);
         /// The items for which `test`, a function of one item, is true.
-        function "filter(list, test)" -> "list" = filter;
+        function "filter(array, test)" -> "array" = filter;
         /// What `change`, a function of one item, gives for each.
-        function "map(list, change)" -> "list" = map;
+        function "map(array, change)" -> "array" = map;
         /// Whether `test` is true for every item.
-        function "all(list, test)" -> "bool" = |c: NativeCallContext, list: &mut Array, test: FnPtr| first(&c, list, &test, false).map(|item| item.is_none());
+        function "all(array, test)" -> "bool" = |c: NativeCallContext, list: &mut Array, test: FnPtr| first(&c, list, &test, false).map(|item| item.is_none());
         /// Whether `test` is true for an item.
-        function "some(list, test)" -> "bool" = |c: NativeCallContext, list: &mut Array, test: FnPtr| first(&c, list, &test, true).map(|item| item.is_some());
+        function "some(array, test)" -> "bool" = |c: NativeCallContext, list: &mut Array, test: FnPtr| first(&c, list, &test, true).map(|item| item.is_some());
         /// The first item for which `test` is true; `()` if there is none.
-        function "find(list, test)" -> "item or ()" = |c: NativeCallContext, list: &mut Array, test: FnPtr| first(&c, list, &test, true).map(Option::unwrap_or_default);
+        function "find(array, test)" -> "item or ()" = |c: NativeCallContext, list: &mut Array, test: FnPtr| first(&c, list, &test, true).map(Option::unwrap_or_default);
         /// The items in ascending order: all numbers, or all text.
-        function "sorted(list)" -> "list" = sorted;
+        function "sorted(array)" -> "array" = sorted;
         /// The items as text, with `by` between them.
-        function "join(list, by)" -> "text" = join;
-        /// The items of both, one list after the other.
-        function "+(list, list)" -> "list" = |a: Array, b: Array| -> Array { a.into_iter().chain(b).collect() };
+        function "join(array, by)" -> "string" = join;
+        /// The items of both, one array after the other.
+        function "+(array, array)" -> "array" = |a: Array, b: Array| -> Array { a.into_iter().chain(b).collect() };
         /// Whether both have equal items in the same order.
-        function "==(list, list)" -> "bool" = |a: Array, b: Array| equal(&a.into(), &b.into(), DEPTH);
+        function "==(array, array)" -> "bool" = |a: Array, b: Array| equal(&a.into(), &b.into(), DEPTH);
         /// The opposite.
-        function "!=(list, list)" -> "bool" = |a: Array, b: Array| equal(&a.into(), &b.into(), DEPTH).map(|same| !same);
+        function "!=(array, array)" -> "bool" = |a: Array, b: Array| equal(&a.into(), &b.into(), DEPTH).map(|same| !same);
     }
 }
 
@@ -138,9 +138,9 @@ fn maps(table: &mut Table<'_>) {
         /// The value of `key`; `()` if there is none. `map.key` and `map[key]` fail instead.
         function "get(map, key)" -> "value or ()" = |map: &mut Map, key: &str| map.get(key).cloned().unwrap_or_default();
         /// The keys in ascending order.
-        function "keys(map)" -> "list" = |map: &mut Map| -> Array { map.keys().map(|key| key.as_str().into()).collect() };
+        function "keys(map)" -> "array" = |map: &mut Map| -> Array { map.keys().map(|key| key.as_str().into()).collect() };
         /// The values in the order of their keys.
-        function "values(map)" -> "list" = |map: &mut Map| -> Array { map.values().cloned().collect() };
+        function "values(map)" -> "array" = |map: &mut Map| -> Array { map.values().cloned().collect() };
         /// Whether both have equal values for the same keys.
         function "==(map, map)" -> "bool" = |a: Map, b: Map| equal(&a.into(), &b.into(), DEPTH);
         /// The opposite.
@@ -151,7 +151,7 @@ fn maps(table: &mut Table<'_>) {
 fn any(table: &mut Table<'_>) {
     rows! { table;
         /// The value as text. `` `${value}` `` does the same.
-        function "to_string(value)" -> "text" = |value: Dynamic| show(&value);
+        function "to_string(value)" -> "string" = |value: Dynamic| show(&value);
     }
 }
 

@@ -19,6 +19,7 @@ mod error;
 mod facts;
 mod library;
 mod limits;
+mod reference;
 mod script;
 mod size;
 mod table;
@@ -33,6 +34,7 @@ pub use facts::{
     DomainFacts, Facts, FactsError, FileFacts, Flask, ImageFacts, PlatformFacts, TpmFacts, TpmState,
 };
 pub use limits::{Limit, Limits};
+pub use reference::reference;
 pub use script::Script;
 pub use verdict::{Approval, DecidedBy, Decision, Outcome, UNDECIDED, Verdict};
 pub use watch::Watch;

@@ -69,7 +69,7 @@ pub(super) fn register(table: &mut Table<'_>) {
 fn facts(table: &mut Table<'_>) {
     rows! { table;
         /// Every domain, in the configuration's order.
-        property "domains" -> "list of Domain" = View::domains;
+        property "domains" -> "array of Domain" = View::domains;
         /// The domain of that name. An error if there is none.
         function "domain(facts, name)" -> "Domain" = View::domain;
         /// The machine.
@@ -77,7 +77,7 @@ fn facts(table: &mut Table<'_>) {
         /// The TPM. An error where nothing is known of one.
         property "tpm" -> "Tpm" = |f: &mut View| known("tpm", f.facts.tpm.clone()).map(|tpm| Tpm(Rc::new(tpm)));
         /// Names of the devices and ranges that can be granted.
-        property "resources" -> "list of text" = |f: &mut View| texts(&f.facts.resources);
+        property "resources" -> "array of string" = |f: &mut View| texts(&f.facts.resources);
         /// The integrator's own table, `[data]` in the configuration.
         property "data" -> "map" = |f: &mut View| (*f.data).clone();
     }
@@ -86,11 +86,11 @@ fn facts(table: &mut Table<'_>) {
 fn domain(table: &mut Table<'_>) {
     rows! { table;
         /// Its name.
-        property "name" -> "text" = |d: &mut Domain| d.0.name.clone();
+        property "name" -> "string" = |d: &mut Domain| d.0.name.clone();
         /// The domid it will get.
         property "domid" -> "number" = |d: &mut Domain| i64::from(d.0.domid);
         /// `"pv"` or `"pvh"`.
-        property "type" -> "text" = |d: &mut Domain| d.0.kind.clone();
+        property "type" -> "string" = |d: &mut Domain| d.0.kind.clone();
         /// Memory at start, in MiB.
         property "memory_mib" -> "number" = |d: &mut Domain| number(d.0.memory_mib);
         /// Memory it may balloon to, in MiB.
@@ -98,42 +98,42 @@ fn domain(table: &mut Table<'_>) {
         /// Virtual CPUs.
         property "vcpus" -> "number" = |d: &mut Domain| i64::from(d.0.vcpus);
         /// Kernel command line.
-        property "cmdline" -> "text" = |d: &mut Domain| d.0.cmdline.clone();
+        property "cmdline" -> "string" = |d: &mut Domain| d.0.cmdline.clone();
         /// XSM/Flask label, `user:role:type`; `()` if it has none.
-        property "seclabel" -> "text or ()" = |d: &mut Domain| or_unit(d.0.seclabel.clone());
+        property "seclabel" -> "string or ()" = |d: &mut Domain| or_unit(d.0.seclabel.clone());
         /// UUID in its usual spelling.
-        property "uuid" -> "text" = |d: &mut Domain| d.0.uuid.clone();
+        property "uuid" -> "string" = |d: &mut Domain| d.0.uuid.clone();
         /// Names of the domains it starts after.
-        property "after" -> "list of text" = |d: &mut Domain| texts(&d.0.after);
+        property "after" -> "array of string" = |d: &mut Domain| texts(&d.0.after);
         /// The kernel image.
         property "kernel" -> "File" = |d: &mut Domain| File(Rc::new(d.0.kernel.clone()));
         /// The ramdisk; `()` if it has none.
         property "ramdisk" -> "File or ()" = |d: &mut Domain| or_unit(d.0.ramdisk.clone().map(|f| File(Rc::new(f))));
         /// The kernel, and the ramdisk if it has one.
-        property "files" -> "list of File" = |d: &mut Domain| -> Array {
+        property "files" -> "array of File" = |d: &mut Domain| -> Array {
             let files = [Some(&d.0.kernel), d.0.ramdisk.as_ref()].into_iter().flatten();
             files.map(|file| Dynamic::from(File(Rc::new(file.clone())))).collect()
         };
         /// Names of what else it can boot.
-        property "images" -> "list of text" = |d: &mut Domain| texts(d.0.images.keys());
+        property "images" -> "array of string" = |d: &mut Domain| texts(d.0.images.keys());
         /// Its name.
-        function "to_string(domain)" -> "text" = |d: &mut Domain| d.0.name.clone();
+        function "to_string(domain)" -> "string" = |d: &mut Domain| d.0.name.clone();
     }
 }
 
 fn file(table: &mut Table<'_>) {
     rows! { table;
         /// The path as the configuration writes it.
-        property "path" -> "text" = |f: &mut File| f.0.path.clone();
+        property "path" -> "string" = |f: &mut File| f.0.path.clone();
         /// Length of the bytes that boot.
         property "bytes" -> "number" = |f: &mut File| number(f.0.bytes);
         /// SHA-256 of the bytes that boot, in lower-case hexadecimal.
-        property "sha256" -> "text" = |f: &mut File| f.0.sha256.clone();
+        property "sha256" -> "string" = |f: &mut File| f.0.sha256.clone();
         /// SHA-256 of the file as its vendor shipped it. Differs from `sha256`
         /// where the bytes that boot were unpacked from that file.
-        property "original_sha256" -> "text" = |f: &mut File| f.0.original_sha256.clone();
+        property "original_sha256" -> "string" = |f: &mut File| f.0.original_sha256.clone();
         /// Its path.
-        function "to_string(file)" -> "text" = |f: &mut File| f.0.path.clone();
+        function "to_string(file)" -> "string" = |f: &mut File| f.0.path.clone();
     }
 }
 
@@ -146,11 +146,11 @@ fn platform(table: &mut Table<'_>) {
         /// Physical CPUs that are online.
         property "cpus" -> "number" = |p: &mut Platform| known("platform.cpus", p.0.cpus.map(i64::from));
         /// Xen's version, such as `4.17.5`.
-        property "xen_version" -> "text" = |p: &mut Platform| known("platform.xen_version", p.0.xen_version.clone());
+        property "xen_version" -> "string" = |p: &mut Platform| known("platform.xen_version", p.0.xen_version.clone());
         /// Xen's own command line.
-        property "xen_commandline" -> "text" = |p: &mut Platform| known("platform.xen_commandline", p.0.xen_commandline.clone());
+        property "xen_commandline" -> "string" = |p: &mut Platform| known("platform.xen_commandline", p.0.xen_commandline.clone());
         /// `"absent"`, `"permissive"` or `"enforcing"`.
-        property "flask" -> "text" = |p: &mut Platform| known("platform.flask", p.0.flask.map(Flask::as_str));
+        property "flask" -> "string" = |p: &mut Platform| known("platform.flask", p.0.flask.map(Flask::as_str));
         /// Whether PV domains can be built.
         property "pv" -> "bool" = |p: &mut Platform| known("platform.pv", p.0.pv);
         /// Whether HVM and PVH domains can be built.
@@ -161,11 +161,11 @@ fn platform(table: &mut Table<'_>) {
 fn tpm(table: &mut Table<'_>) {
     rows! { table;
         /// `"measured"`, `"absent"`, `"failed"` or `"off"`.
-        property "state" -> "text" = |t: &mut Tpm| t.0.state.as_str();
+        property "state" -> "string" = |t: &mut Tpm| t.0.state.as_str();
         /// The PCR that domb extends.
         property "pcr" -> "number" = |t: &mut Tpm| i64::from(t.0.pcr);
         /// The active banks, such as `sha256`.
-        property "banks" -> "list of text" = |t: &mut Tpm| texts(t.0.values.keys());
+        property "banks" -> "array of string" = |t: &mut Tpm| texts(t.0.values.keys());
         /// The PCR's value in each bank, in lower-case hexadecimal, once
         /// everything read so far is extended.
         property "values" -> "map" = |t: &mut Tpm| -> Map {

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The reference of what a launch script can use, made from the table that
+//! registers it.
+
+use std::fmt::Write as _;
+use std::rc::Rc;
+
+use super::draft::Plan;
+use super::engine;
+use super::facts::Facts;
+use super::limits::{Limit, Limits};
+use super::table::Row;
+
+/// The reference as Markdown; the same text for the same domb.
+#[must_use]
+pub fn reference() -> String {
+    let plan = Plan::new(Rc::new(Facts::default()), 0);
+    let (_, rows) = engine::sandbox(&Limits::default(), &plan);
+    let mut out = String::from(HEAD);
+    for (index, row) in rows.iter().enumerate() {
+        if index == 0 || rows[index - 1].on != row.on {
+            write!(out, "\n## {}\n\n", row.on).expect(NEVER);
+        }
+        let doc = row.doc.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+        let gives = match row.returns {
+            "()" => String::new(),
+            returns => format!(" → {returns}"),
+        };
+        writeln!(out, "- `{}`{gives}: {}", usage(row), doc.trim()).expect(NEVER);
+    }
+    out.push_str("\n## Limits\n\nA configuration can lower them and not raise them.\n\n");
+    out.push_str("| limit | default | counts |\n|---|---:|---|\n");
+    for limit in Limit::ALL {
+        let (name, default, meaning) = (limit.name(), limit.default_value(), limit.meaning());
+        writeln!(out, "| `{name}` | {default} | {meaning} |").expect(NEVER);
+    }
+    out
+}
+
+/// How a script writes it: `plan.allow(name)`, `domain.kernel`, `a + b`.
+fn usage(row: &Row) -> String {
+    let Some((name, rest)) = row.signature.split_once('(') else {
+        return format!("{}.{}", row.on.to_lowercase(), row.signature);
+    };
+    let parameters: Vec<&str> = rest.trim_end_matches(')').split(", ").collect();
+    match parameters.as_slice() {
+        [a, b] if !name.starts_with(|c: char| c.is_ascii_alphabetic()) => format!("{a} {name} {b}"),
+        [on, others @ ..] if METHODS.contains(&row.on) => {
+            format!("{on}.{name}({})", others.join(", "))
+        }
+        all => format!("{name}({})", all.join(", ")),
+    }
+}
+
+/// What is written before the dot.
+const METHODS: [&str; 9] = [
+    "Facts", "Domain", "File", "Platform", "Tpm", "Plan", "String", "Array", "Map",
+];
+
+const NEVER: &str = "writing to a String cannot fail";
+
+const HEAD: &str = "\
+# Launch script reference
+
+<!-- Made by `domb script docs`; do not edit. -->
+
+A launch script is written in [Rhai](https://rhai.rs) and defines one function:
+
+```rhai
+fn launch(facts, plan) {
+    plan.allow_all();
+    plan
+}
+```
+
+It reads `facts`, answers through `plan`, and returns `plan`. A domain it says
+nothing about is not launched. A script that fails, runs into a limit or returns
+something else launches nothing.
+
+Functions see their parameters, their own variables and the constants at the top
+of the script. An anonymous function, `|item| item.name`, sees its parameters and
+those constants only. Numbers are 64-bit integers, and overflow is an error.
+There is no `import`, no `eval`, no floating point, no clock, no chance and no
+input or output besides `log`.
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_a_sentence_and_stands_once() {
+        let text = reference();
+        let rows: Vec<&str> = text
+            .lines()
+            .filter(|line| line.starts_with("- `"))
+            .collect();
+        assert!(rows.len() > 80, "{}", rows.len());
+        for (index, row) in rows.iter().enumerate() {
+            assert!(row.ends_with('.'), "{row}");
+            assert!(!rows[..index].contains(row), "{row}");
+        }
+        for wanted in [
+            "`plan.allow(name)`",
+            "`domain.kernel` → File",
+            "`array + array` → array",
+        ] {
+            assert!(text.contains(wanted), "{wanted}");
+        }
+    }
+}
