@@ -109,16 +109,16 @@ fn pins() -> serde_json::Value {
 
 #[test]
 fn pin_digests_launches_what_is_pinned() {
-    let verdict = ask("pin-digests.rhai", &facts_with(pins()));
+    let verdict = ask("pin-digests.rhai", &facts_with(&pins()));
     assert_eq!(verdict.approve().unwrap().allowed().count(), 3);
     let mut original = pins();
     original["pins"]["vmlinuz"] = "B".repeat(64).into();
-    assert!(ask("pin-digests.rhai", &facts_with(original)).allows("web"));
+    assert!(ask("pin-digests.rhai", &facts_with(&original)).allows("web"));
 }
 
 #[test]
 fn pin_digests_names_the_file_with_a_flipped_byte() {
-    let mut facts = facts_with(pins());
+    let mut facts = facts_with(&pins());
     facts.domains[1].ramdisk.as_mut().unwrap().sha256 = "4".repeat(64);
     facts.domains[1].ramdisk.as_mut().unwrap().original_sha256 = "4".repeat(64);
     let verdict = ask("pin-digests.rhai", &facts);
@@ -142,7 +142,7 @@ fn pin_digests_refuses_what_nobody_pinned() {
     let mut data = pins();
     data["pins"].as_object_mut().unwrap().remove("web.cpio");
     assert_eq!(
-        reason(&ask("pin-digests.rhai", &facts_with(data)), "web"),
+        reason(&ask("pin-digests.rhai", &facts_with(&data)), "web"),
         "web.cpio is not pinned"
     );
     assert_eq!(

@@ -8,6 +8,8 @@
     reason = "the build dependencies of the crate are not for the test"
 )]
 
+#![allow(clippy::unwrap_used)] // helpers of tests fail like tests do
+
 use std::fmt::Write;
 use std::mem::{align_of, offset_of, size_of};
 use std::process::Command;
