@@ -2,9 +2,13 @@
 //! PID 1 becomes the control domain's init (`exit = "process"`).
 //!
 //! The control domain's ramdisk, measured like everything else, is unpacked
-//! onto a tmpfs; `/proc`, `/sys`, `/dev` and `/run` move there with the
+//! onto a tmpfs; `/proc`, `/sys`, `/dev` and `/run` are bound there, with the
 //! daemons' sockets in them; the image's own files are removed to give their
 //! memory back; then that tmpfs is the root and its init replaces domb.
+//!
+//! The daemons keep the image's emptied root. The four mounts stay in it as
+//! well: xenconsoled opens `/dev/ptmx` anew for each domain, so without them
+//! no domain could be created after domb.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions, Permissions};
@@ -16,12 +20,14 @@ use std::process::Command;
 
 use domb_core::config::Control;
 use rustix::fs::{CWD, FileType, Gid, Mode, Uid, chown, makedev, mknodat};
-use rustix::mount::{MountFlags, mount, mount_move};
+use rustix::mount::{MountFlags, mount, mount_bind_recursive, mount_move};
 use rustix::process::{chdir, chroot};
 
 use crate::load::Artefact;
 
 const NEW_ROOT: &str = "/newroot";
+/// What both roots see, by name in each.
+const SHARED: [&str; 4] = ["proc", "sys", "dev", "run"];
 
 /// Comes back only with the reason why it could not be done.
 pub(super) fn become_init(control: &Control, ramdisk: Option<&Artefact>) -> Error {
@@ -30,27 +36,46 @@ pub(super) fn become_init(control: &Control, ramdisk: Option<&Artefact>) -> Erro
     {
         return error;
     }
-    let source = Command::new(&control.init).args(&control.args).env_clear().exec();
-    Error::Exec { init: control.init.clone(), source }
+    let source = Command::new(&control.init)
+        .args(&control.args)
+        .env_clear()
+        .exec();
+    Error::Exec {
+        init: control.init.clone(),
+        source,
+    }
 }
 
 fn switch_root(ramdisk: &Artefact, init: &str) -> Result<(), Error> {
     step("mount a tmpfs for the control domain's root", || {
         fs::create_dir_all(NEW_ROOT)?;
-        Ok(mount("tmpfs", NEW_ROOT, "tmpfs", MountFlags::empty(), Some(c"mode=0755"))?)
+        Ok(mount(
+            "tmpfs",
+            NEW_ROOT,
+            "tmpfs",
+            MountFlags::empty(),
+            Some(c"mode=0755"),
+        )?)
     })?;
-    let bytes = step("read the control domain's ramdisk", || ramdisk.sealed.read())?;
+    let bytes = step("read the control domain's ramdisk", || {
+        ramdisk.sealed.read()
+    })?;
     unpack(&bytes, Path::new(NEW_ROOT))?;
     let there = Path::new(NEW_ROOT).join(init.trim_start_matches('/'));
     if fs::symlink_metadata(&there).is_err() {
-        return Err(Error::NoInit { init: init.to_owned() });
+        return Err(Error::NoInit {
+            init: init.to_owned(),
+        });
     }
     step("carry libxl's records over", carry_libxl_records)?;
-    for directory in ["proc", "sys", "dev", "run"] {
-        step("move a mount to the new root", || {
+    for directory in SHARED {
+        step("bind a mount into the new root", || {
             let target = Path::new(NEW_ROOT).join(directory);
             fs::create_dir_all(&target)?;
-            Ok(mount_move(Path::new("/").join(directory), target)?)
+            Ok(mount_bind_recursive(
+                Path::new("/").join(directory),
+                target,
+            )?)
         })?;
     }
     step("give the image's memory back", remove_image)?;
@@ -81,12 +106,13 @@ fn carry_libxl_records() -> io::Result<()> {
 }
 
 /// Everything of the image is in RAM: what is not removed stays for ever.
-/// Files that run (the daemons) live on until they end.
+/// Files that run (the daemons) live on until they end; mounts are left alone.
 fn remove_image() -> io::Result<()> {
     for entry in fs::read_dir("/")? {
         let entry = entry?;
         let path = entry.path();
-        if path == Path::new(NEW_ROOT) {
+        let is_shared = SHARED.iter().any(|name| path == Path::new("/").join(name));
+        if is_shared || path == Path::new(NEW_ROOT) {
             continue;
         }
         if entry.file_type()?.is_dir() {
@@ -109,7 +135,10 @@ fn unpack(archive: &[u8], root: &Path) -> Result<(), Error> {
             return Ok(());
         }
         let name = reader.entry().name().to_owned();
-        let failed = |source| Error::Unpack { name: name.clone(), source };
+        let failed = |source| Error::Unpack {
+            name: name.clone(),
+            source,
+        };
         let path = below(root, &name).ok_or_else(|| Error::Escapes { name: name.clone() })?;
         place(&mut reader, &path, &mut links).map_err(failed)?;
         rest = reader.finish().map_err(failed)?;
@@ -138,11 +167,7 @@ fn below(root: &Path, name: &str) -> Option<PathBuf> {
 /// content comes with one of the names, usually the last.
 type Links = BTreeMap<(u32, u32, u32), PathBuf>;
 
-fn place(
-    reader: &mut cpio::NewcReader<&[u8]>,
-    path: &Path,
-    links: &mut Links,
-) -> io::Result<()> {
+fn place(reader: &mut cpio::NewcReader<&[u8]>, path: &Path, links: &mut Links) -> io::Result<()> {
     let entry = reader.entry();
     let (mode, uid, gid) = (entry.mode(), entry.uid(), entry.gid());
     let device = makedev(entry.rdev_major(), entry.rdev_minor());
@@ -209,13 +234,17 @@ pub enum Error {
         name: String,
     },
     /// There is no such init in it.
-    #[error("the control domain's ramdisk has no {init}\nhint: `[control] init` names a file in that archive")]
+    #[error(
+        "the control domain's ramdisk has no {init}\nhint: `[control] init` names a file in that archive"
+    )]
     NoInit {
         /// As configured.
         init: String,
     },
     /// The init could not be run.
-    #[error("run {init}\nhint: it must be executable, and its interpreter and libraries must be in the same root")]
+    #[error(
+        "run {init}\nhint: it must be executable, and its interpreter and libraries must be in the same root"
+    )]
     Exec {
         /// As configured.
         init: String,
@@ -242,14 +271,20 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         unpack(&archive, root.path()).unwrap();
         assert_eq!(fs::read(root.path().join("bin/sh")).unwrap(), b"program");
-        assert_eq!(fs::read(root.path().join("bin/busybox")).unwrap(), b"program");
+        assert_eq!(
+            fs::read(root.path().join("bin/busybox")).unwrap(),
+            b"program"
+        );
     }
 
     #[test]
     fn an_entry_that_leaves_the_root_is_refused() {
         let root = tempfile::tempdir().unwrap();
         assert_eq!(below(root.path(), "../etc/passwd"), None);
-        assert_eq!(below(root.path(), "/bin/sh"), Some(root.path().join("bin/sh")));
+        assert_eq!(
+            below(root.path(), "/bin/sh"),
+            Some(root.path().join("bin/sh"))
+        );
         symlink("/", root.path().join("out")).unwrap();
         assert_eq!(below(root.path(), "out/etc/passwd"), None);
     }
