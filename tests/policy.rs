@@ -2,11 +2,12 @@
 //! The launch scripts that ship, each against facts it must accept and facts
 //! it must refuse; and the words of every way in which a script can be wrong.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use domb_core::policy::{Facts, Limits, Outcome, Script, TpmState, Verdict, decide};
+use domb_core::policy::{Facts, Limits, Outcome, Script, TpmState, Verdict, decide, rehearse};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -49,14 +50,7 @@ fn reason<'v>(verdict: &'v Verdict, name: &str) -> &'v str {
 
 #[test]
 fn every_shipped_script_says_what_it_may_refuse() {
-    let scripts: Vec<PathBuf> = fs::read_dir(root().join("policy/launch"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "rhai")
-        })
-        .collect();
+    let scripts = scripts();
     assert!(scripts.len() >= 3);
     let readme = fs::read_to_string(root().join("policy/launch/README.md")).unwrap();
     for path in scripts {
@@ -71,6 +65,53 @@ fn every_shipped_script_says_what_it_may_refuse() {
             readme.contains(&format!("`{name}`")),
             "{name} is not in the README"
         );
+    }
+}
+
+fn sets() -> BTreeMap<String, Facts> {
+    BTreeMap::from([("three-domains".to_owned(), facts())])
+}
+
+fn scripts() -> Vec<PathBuf> {
+    let entries = fs::read_dir(root().join("policy/launch")).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "rhai")
+        })
+        .collect()
+}
+
+#[test]
+fn the_tests_in_every_shipped_script_pass() {
+    for path in scripts() {
+        let script = Script::new(&path.display().to_string(), &fs::read(&path).unwrap()).unwrap();
+        let tests = rehearse(&script, &sets(), &Limits::default(), || || false).unwrap();
+        for test in tests {
+            test.result
+                .unwrap_or_else(|error| panic!("{}: {error}", test.name));
+        }
+    }
+}
+
+/// A script whose launch answers the same whatever it is told must fail its
+/// own tests.
+#[test]
+fn the_tests_in_every_shipped_script_can_fail() {
+    for path in scripts() {
+        let text = fs::read_to_string(&path).unwrap();
+        for careless in ["plan.allow_all();", "plan.deny_all(\"no\");", ""] {
+            let was = text.replace("fn launch(", "fn was_launch(");
+            let text = format!("{was}\nfn launch(facts, plan) {{ {careless} plan }}");
+            let script = Script::new("careless.rhai", text.as_bytes()).unwrap();
+            let tests = rehearse(&script, &sets(), &Limits::default(), || || false).unwrap();
+            assert!(
+                tests.iter().any(|test| test.result.is_err()),
+                "{careless} {}",
+                path.display()
+            );
+        }
     }
 }
 

@@ -8,10 +8,11 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use rhai::{AST, Dynamic, Engine, EvalAltResult, Module, Scope};
+use rhai::{AST, CallFnOptions, Dynamic, Engine, EvalAltResult, FuncArgs, Module, Scope};
 
 use super::draft::{self, Plan};
-use super::error::{self, Error, Fault, Place};
+use super::error::Error;
+use super::explain::from_run;
 use super::facts::Facts;
 use super::library;
 use super::limits::{Limit, Limits};
@@ -29,13 +30,11 @@ const STACK: usize = 32 << 20;
 /// The function every launch script defines.
 const ENTRY: &str = "launch";
 
-/// Runs `script` on a stack of its own, so that its depth cannot be ours.
-pub(super) fn run(
+/// Does `work` on a stack of its own, so that a script's depth cannot be ours.
+pub(super) fn on_own_stack<T: Send>(
     script: &Script,
-    facts: &Facts,
-    limits: &Limits,
-    watch: impl Watch + Send + 'static,
-) -> Result<Verdict, Error> {
+    work: impl FnOnce() -> Result<T, Error> + Send,
+) -> Result<T, Error> {
     let start = |what: &str| Error::Start {
         script: script.name().to_owned(),
         what: what.to_owned(),
@@ -44,14 +43,15 @@ pub(super) fn run(
         std::thread::Builder::new()
             .name("launch script".to_owned())
             .stack_size(STACK)
-            .spawn_scoped(scope, || launch(script, facts, limits, watch))
+            .spawn_scoped(scope, work)
             .map_err(|error| start(&error.to_string()))?
             .join()
             .map_err(|_| start("the interpreter broke off"))?
     })
 }
 
-fn launch(
+/// What `launch` of the script answers to the facts.
+pub(super) fn launch(
     script: &Script,
     facts: &Facts,
     limits: &Limits,
@@ -61,36 +61,20 @@ fn launch(
     let plan = Plan::new(Rc::new(facts.clone()), limits.size(Limit::LogLines));
     let (mut engine, _) = sandbox(limits, &plan);
     count_operations(&mut engine, limits.of(Limit::Operations), watch);
-    let failed = |error: Box<EvalAltResult>| error::from_run(script, limits, &error);
-
-    let ast = compile(&mut engine, script).map_err(failed)?;
+    let ast = compiled(&mut engine, script, limits)?;
     has_entry(script, &ast)?;
     let unseen = |what| Error::Facts {
         script: script.name().to_owned(),
         what,
     };
     let view = View::new(facts).map_err(unseen)?;
-    let returned: Dynamic = engine
-        .call_fn_with_options(
-            rhai::CallFnOptions::new().eval_ast(false),
-            &mut Scope::new(),
-            &ast,
-            ENTRY,
-            (view, plan.clone()),
-        )
-        .map_err(failed)?;
+    let returned = call(&engine, &ast, ENTRY, (view, plan.clone()))
+        .map_err(|error| from_run(script, limits, &error))?;
 
     let same = plan.is(&returned);
     let draft = plan.draft();
     if let Some((wrong, position)) = draft.wrong {
-        let place = Place::new(script, position);
-        let fault = Fault {
-            message: wrong.message,
-            hint: wrong.hint,
-            place,
-            calls: vec![],
-        };
-        return Err(Error::Failed(Box::new(fault)));
+        return Err(Error::failed(script, wrong, position));
     }
     if !same {
         let returned = match returned.is_unit() {
@@ -106,6 +90,17 @@ fn launch(
         });
     }
     Ok(draft.finish())
+}
+
+/// Calls a function of the script; its top level was evaluated before.
+pub(super) fn call(
+    engine: &Engine,
+    ast: &AST,
+    name: &str,
+    arguments: impl FuncArgs,
+) -> Result<Dynamic, Box<EvalAltResult>> {
+    let options = CallFnOptions::new().eval_ast(false);
+    engine.call_fn_with_options(options, &mut Scope::new(), ast, name, arguments)
 }
 
 /// An engine that can do what `library`, `view` and `draft` register and nothing else,
@@ -147,7 +142,7 @@ pub(super) fn sandbox(limits: &Limits, plan: &Plan) -> (Engine, Vec<Row>) {
 
 /// Counts every operation of the run. Rhai's own count starts again in each
 /// function that a function of ours calls back.
-fn count_operations(engine: &mut Engine, most: u64, watch: impl Watch + 'static) {
+pub(super) fn count_operations(engine: &mut Engine, most: u64, watch: impl Watch + 'static) {
     let operations = Cell::new(0);
     engine.on_progress(move |_| {
         operations.set(operations.get() + 1);
@@ -168,6 +163,15 @@ fn check_variables(engine: &mut Engine) {
         }
         Ok(None)
     });
+}
+
+/// The script, compiled within the limits.
+pub(super) fn compiled(
+    engine: &mut Engine,
+    script: &Script,
+    limits: &Limits,
+) -> Result<AST, Error> {
+    compile(engine, script).map_err(|error| from_run(script, limits, &error))
 }
 
 /// Compiles the script, evaluates its constants, and compiles it again with

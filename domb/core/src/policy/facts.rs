@@ -34,7 +34,7 @@ pub struct Facts {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<String>,
     /// The integrator's own table (`[data]`), untouched.
-    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    #[serde(default)]
     pub data: serde_json::Map<String, serde_json::Value>,
 }
 

@@ -16,10 +16,13 @@ mod draft;
 mod effective;
 mod engine;
 mod error;
+mod explain;
 mod facts;
+mod json;
 mod library;
 mod limits;
 mod reference;
+mod rehearse;
 mod script;
 mod size;
 mod table;
@@ -35,6 +38,7 @@ pub use facts::{
 };
 pub use limits::{Limit, Limits};
 pub use reference::reference;
+pub use rehearse::{Tested, rehearse};
 pub use script::Script;
 pub use verdict::{Approval, DecidedBy, Decision, Outcome, UNDECIDED, Verdict};
 pub use watch::Watch;
@@ -55,6 +59,8 @@ pub fn decide(
 ) -> Result<Verdict, Error> {
     match script {
         None => Ok(Verdict::without_script(facts)),
-        Some(script) => engine::run(script, facts, limits, watch),
+        Some(script) => {
+            engine::on_own_stack(script, || engine::launch(script, facts, limits, watch))
+        }
     }
 }

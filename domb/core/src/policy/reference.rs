@@ -9,6 +9,7 @@ use super::draft::Plan;
 use super::engine;
 use super::facts::Facts;
 use super::limits::{Limit, Limits};
+use super::rehearse;
 use super::table::Row;
 
 /// The reference as Markdown; the same text for the same domb.
@@ -17,6 +18,7 @@ pub fn reference() -> String {
     let plan = Plan::new(Rc::new(Facts::default()), 0);
     let (_, rows) = engine::sandbox(&Limits::default(), &plan);
     let mut out = String::from(HEAD);
+    let rows: Vec<Row> = rows.into_iter().chain(rehearse::table()).collect();
     for (index, row) in rows.iter().enumerate() {
         if index == 0 || rows[index - 1].on != row.on {
             write!(out, "\n## {}\n\n", row.on).expect(NEVER);
@@ -53,8 +55,19 @@ fn usage(row: &Row) -> String {
 }
 
 /// What is written before the dot.
-const METHODS: [&str; 9] = [
-    "Facts", "Domain", "File", "Platform", "Tpm", "Plan", "String", "Array", "Map",
+const METHODS: [&str; 12] = [
+    "Test",
+    "Answer",
+    "Facts in a test",
+    "Facts",
+    "Domain",
+    "File",
+    "Platform",
+    "Tpm",
+    "Plan",
+    "String",
+    "Array",
+    "Map",
 ];
 
 const NEVER: &str = "writing to a String cannot fail";
@@ -82,6 +95,9 @@ of the script. An anonymous function, `|item| item.name`, sees its parameters an
 those constants only. Numbers are 64-bit integers, and overflow is an error.
 There is no `import`, no `eval`, no floating point, no clock, no chance and no
 input or output besides `log`.
+
+Functions named `test_…` are tests of the script: `domb script test` calls each
+with a Test, and runs nothing else.
 ";
 
 #[cfg(test)]

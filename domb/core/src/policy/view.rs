@@ -5,11 +5,12 @@
 
 use std::rc::Rc;
 
-use rhai::{Array, Dynamic, EvalAltResult, ImmutableString, Map};
+use rhai::{Array, Dynamic, EvalAltResult, Map};
 
 use super::draft::no_domain;
 use super::error::Raised;
 use super::facts::{DomainFacts, Facts, FileFacts, Flask, PlatformFacts, TpmFacts};
+use super::json::map_from_json;
 use super::table::{Table, rows};
 
 /// The script's `facts`.
@@ -40,6 +41,11 @@ impl View {
             facts: Rc::new(facts.clone()),
             data: Rc::new(data),
         })
+    }
+
+    /// The facts behind it.
+    pub(super) fn facts(&self) -> Rc<Facts> {
+        self.facts.clone()
     }
 
     fn domains(&mut self) -> Array {
@@ -196,41 +202,4 @@ fn texts<'a>(texts: impl IntoIterator<Item = &'a String>) -> Array {
 
 fn number(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-/// `value` as a script sees it, or the path to what it cannot see.
-fn from_json(path: &str, value: &serde_json::Value) -> Result<Dynamic, String> {
-    use serde_json::Value;
-    Ok(match value {
-        Value::Null => Dynamic::UNIT,
-        Value::Bool(value) => (*value).into(),
-        Value::String(text) => ImmutableString::from(text.as_str()).into(),
-        Value::Number(number) => number
-            .as_i64()
-            .ok_or_else(|| format!("{path} is {number}, and scripts know 64-bit integers only"))?
-            .into(),
-        Value::Array(items) => {
-            let item = |(index, item)| from_json(&format!("{path}[{index}]"), item);
-            items
-                .iter()
-                .enumerate()
-                .map(item)
-                .collect::<Result<Array, _>>()?
-                .into()
-        }
-        Value::Object(entries) => map_from_json(path, entries)?.into(),
-    })
-}
-
-fn map_from_json(
-    path: &str,
-    entries: &serde_json::Map<String, serde_json::Value>,
-) -> Result<Map, String> {
-    let entry = |(key, value): (&String, _)| {
-        Ok((
-            key.as_str().into(),
-            from_json(&format!("{path}.{key}"), value)?,
-        ))
-    };
-    entries.iter().map(entry).collect()
 }

@@ -489,3 +489,92 @@ mod anything {
         }
     }
 }
+
+mod rehearsals {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::policy::{Tested, rehearse};
+
+    fn tested(text: &str) -> Result<Vec<Tested>, Error> {
+        let script = Script::new("launch.rhai", text.as_bytes())?;
+        let sets = BTreeMap::from([("three".to_owned(), three())]);
+        rehearse(&script, &sets, &Limits::default(), || || false)
+    }
+
+    const LAUNCH: &str = r#"
+        fn launch(facts, plan) {
+            for d in facts.domains {
+                if d.memory_mib > 64 { plan.allow(d.name); } else { plan.deny(d.name, "too small"); }
+            }
+            plan.set_vcpus("store", 2);
+            log("asked");
+            plan
+        }"#;
+
+    fn one(body: &str) -> Result<(), Error> {
+        let mut tests = tested(&format!("{LAUNCH}\nfn test_it(t) {{\n{body}\n}}"))?;
+        assert_eq!(tests.len(), 1);
+        tests.remove(0).result
+    }
+
+    #[test]
+    fn a_test_sees_what_launch_answers() {
+        let result = one(r#"
+            let a = t.launch(t.facts("three"));
+            t.expect(a.allows("web"), "web is launched");
+            t.same(a.reason("web"), "");
+            t.same(a.changed("store", "vcpus"), 2);
+            t.same(a.changed("web", "vcpus"), ());
+            t.same(a.log, ["asked"]);
+            t.same(a.error, ());
+            t.same(a.refused, ());
+            let facts = t.facts("three").having(["domains", "net", "memory_mib"], 32);
+            let a = t.launch(facts);
+            t.same([a.reason("net"), a.reason("web")], ["too small", "it needs net"]);
+            let facts = t.facts("three").lacking(["domains", "net"]);
+            t.same(facts.domains.len, 2);
+            let facts = facts.having(["data", "a.b"], #{ c: [1, true] });
+            t.same(facts.data["a.b"].c, [1, true]);"#);
+        result.unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    #[test]
+    fn a_test_that_does_not_hold_fails_with_its_line() {
+        let error = one("t.expect(false, \"nothing holds\");").expect_err("it does not hold");
+        assert!(
+            error.to_string().contains("not as expected: nothing holds"),
+            "{error}"
+        );
+        let caught = one("try { t.same(1, 2); } catch { }").expect_err("it was caught");
+        assert!(caught.to_string().contains("found 1, wanted 2"), "{caught}");
+    }
+
+    #[test]
+    fn a_test_that_cannot_fail_fails() {
+        assert!(matches!(
+            one("let x = 1;"),
+            Err(Error::NothingExpected { .. })
+        ));
+        assert!(matches!(tested(LAUNCH), Err(Error::NoTests { .. })));
+        assert!(one("t.launch(t.facts(\"four\"));").is_err());
+        assert!(one("t.expect(t.launch(t.facts(\"three\")).allows(\"wbe\"), \"\");").is_err());
+        assert!(one("t.facts(\"three\").having([\"domains\", \"net\", \"ram\"], 1);").is_err());
+        assert!(one("t.facts(\"three\").lacking([\"domains\", \"net\", \"name\"]);").is_err());
+    }
+
+    #[test]
+    fn a_launch_that_fails_is_an_answer_a_test_can_look_at() {
+        let text = "fn launch(facts, plan) { loop {} }
+            fn test_it(t) { t.expect(\"more than\" in t.launch(t.facts(\"three\")).error, \"it ends\"); }";
+        let tests = tested(text).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(tests[0].result, Ok(()));
+    }
+
+    #[test]
+    fn a_launch_has_none_of_what_tests_have() {
+        let error =
+            launch("facts.having([\"domains\"], []);").expect_err("only tests change facts");
+        assert!(error.to_string().contains("no function having"), "{error}");
+    }
+}
