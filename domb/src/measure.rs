@@ -11,7 +11,8 @@
 mod artefacts;
 mod error;
 mod log_file;
-#[cfg(all(test, feature = "swtpm"))]
+#[cfg(test)]
+#[cfg(feature = "swtpm")]
 #[path = "../../tests/swtpm/mod.rs"]
 mod swtpm;
 #[cfg(test)]
