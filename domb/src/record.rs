@@ -129,10 +129,20 @@ impl Report {
     /// The measurement is complete, whatever the launch came to.
     pub fn measured(&mut self, measurer: &Measurer) {
         let summary = measurer.summary();
+        if let Some(why) = &summary.not_measured {
+            self.warn(format!("NOT MEASURED: {why}"));
+        }
+        if !summary.initial.is_empty() {
+            let pcr = summary.pcr;
+            self.warn(format!(
+                "PCR {pcr} was extended before the launch: its value follows from the log and that"
+            ));
+        }
         self.measurement = Some(Measurement {
             pcr: summary.pcr.value(),
             events: summary.events,
             values: summary.values,
+            initial: summary.initial,
             event_log: summary.event_log.map(|path| path.display().to_string()),
             not_measured: summary.not_measured,
         });

@@ -157,6 +157,9 @@ pub struct Measurement {
     pub events: usize,
     /// Bank name to the PCR's value after the last event.
     pub values: BTreeMap<String, String>,
+    /// Bank name to what the PCR held before the first event, where that is
+    /// not zero.
+    pub initial: BTreeMap<String, String>,
     /// Where the event log is.
     pub event_log: Option<String>,
     /// Why nothing was measured, when the configuration allows that.
