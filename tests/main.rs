@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod config;
+mod convert;
 mod image;
 mod measure;
 mod policy;

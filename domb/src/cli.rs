@@ -9,7 +9,7 @@ use crate::exit::Exit;
 #[cfg(feature = "libxl")]
 use crate::load::Source;
 use crate::tpm::TpmDevice;
-use crate::{check, image, launch, log, predict, report};
+use crate::{check, convert, image, launch, log, predict, report};
 
 /// Build a Xen platform from one launch configuration: measured, decided by a
 /// script, at fixed domids.
@@ -37,6 +37,8 @@ enum Verb {
     Launch(Launch),
     /// Show, verify or compare event logs
     Log(log::Options),
+    /// Convert to and from device trees, and from guests of xl
+    Convert(convert::Options),
 }
 
 #[derive(Args)]
@@ -127,5 +129,6 @@ pub fn run() -> Exit {
         Verb::Predict(options) => predict::command(&options),
         Verb::Launch(options) => options.run(),
         Verb::Log(options) => log::command(&options),
+        Verb::Convert(options) => convert::command(&options),
     }
 }

@@ -19,6 +19,7 @@ mod check;
 mod cli;
 mod compression;
 mod console;
+mod convert;
 mod exit;
 mod handoff;
 mod image;

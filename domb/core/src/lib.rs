@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod convert;
 pub mod diagnostic;
 pub mod measure;
 pub mod plan;
