@@ -47,11 +47,10 @@ dnl   What libxl does to make a PV or PVH domain, to unpause it, and to take it
 dnl   back when its creation fails.
 define([builds], [
 allow $1 $2:domain { create max_vcpus setdomainmaxmem setaddrsize setaffinity getscheduler
-	getdomaininfo getvcpuinfo setvcpucontext setpagingmempool unpause pause destroy };
+	getdomaininfo setvcpucontext setpagingmempool unpause pause destroy };
 allow $1 $2:domain2 { set_cpu_policy settsc setscheduler setclaim resource_map };
 allow $1 $2:mmu { map_read map_write adjust memorymap mmuext_op pinpage };
-allow $1 $2:hvm { getparam setparam gethvmc sethvmc altp2mhvm };
-allow $1 $2:shadow enable;
+allow $1 $2:hvm { setparam gethvmc sethvmc altp2mhvm };
 allow $1 $2_channel:event create;
 ])dnl
 dnl
