@@ -59,7 +59,7 @@ struct Show {
 struct Verify {
     /// The event log
     log: PathBuf,
-    /// The PCR's values: the output of tpm2_pcrread, or a line BANK:HEX for each bank
+    /// The PCR's values: the output of tpm2_pcrread or tpm2_checkquote, or lines BANK:HEX
     #[arg(long, value_name = "FILE", conflicts_with = "tpm", required_unless_present_any = ["tpm", "prediction"])]
     pcrs: Option<PathBuf>,
     /// Read the PCR's values from this TPM: a character device, or swtpm:HOST:PORT

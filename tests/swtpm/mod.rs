@@ -6,6 +6,7 @@
 //! skip. Where a fault is needed a proxy between domb and swtpm makes it; the
 //! TPM behind it stays the real one.
 
+mod attestation;
 mod proxy;
 mod server;
 

@@ -35,9 +35,17 @@ impl Swtpm {
     /// Allocates banks as `tpm2_pcrallocate` says, which needs a restart.
     pub(super) fn with_banks(mut self, banks: &str) -> Swtpm {
         self.tool("tpm2_pcrallocate", &[banks]);
+        self.reset();
+        self
+    }
+
+    /// Switches the machine off and on: PCRs are zero again, keys and sealed
+    /// secrets survive as they do in a TPM.
+    pub(super) fn reset(&mut self) {
+        // Without an orderly end the TPM counts an attack on its secrets.
+        self.tool("tpm2_shutdown", &["--clear"]);
         self.stop();
         (self.port, self.process) = run(self.folder.path());
-        self
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -64,9 +72,29 @@ impl Swtpm {
         values
     }
 
-    fn tool(&self, name: &str, arguments: &[&str]) -> Output {
+    /// Runs a tool on this TPM, in its folder; it has to succeed.
+    pub(super) fn tool(&self, name: &str, arguments: &[&str]) -> Output {
+        self.try_tool(name, arguments)
+            .unwrap_or_else(|output| panic!("{name} {arguments:?}: {output}"))
+    }
+
+    /// Runs a tool that may fail; the error is what it said.
+    pub(super) fn try_tool(&self, name: &str, arguments: &[&str]) -> Result<Output, String> {
         let tcti = format!("swtpm:host=127.0.0.1,port={}", self.port);
-        tool(name, &[&["-T", &tcti], arguments].concat())
+        run_tool(
+            Command::new(name)
+                .args(["-T", &tcti])
+                .args(arguments)
+                .current_dir(self.folder()),
+        )
+    }
+
+    /// Unloads what a tool left in the TPM. A machine's resource manager
+    /// (`/dev/tpmrm0`) does that by itself.
+    pub(super) fn unload(&self) {
+        for kind in ["-t", "-l", "-s"] {
+            self.tool("tpm2_flushcontext", &[kind]);
+        }
     }
 
     fn stop(&mut self) {
@@ -87,19 +115,23 @@ pub(super) struct Output {
     pub(super) stderr: String,
 }
 
-/// Runs a tool of tpm2-tools, which has to succeed.
+/// Runs a tool that needs no TPM, which has to succeed.
 pub(super) fn tool(name: &str, arguments: &[&str]) -> Output {
-    let output = Command::new(name)
-        .args(arguments)
+    run_tool(Command::new(name).args(arguments))
+        .unwrap_or_else(|output| panic!("{name} {arguments:?}: {output}"))
+}
+
+fn run_tool(command: &mut Command) -> Result<Output, String> {
+    let output = command
         .output()
-        .unwrap_or_else(|error| panic!("run {name}: {error} (tpm2-tools is needed)"));
-    let stdout = String::from_utf8(output.stdout).unwrap();
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        output.status.success(),
-        "{name} {arguments:?}: {stdout}{stderr}"
-    );
-    Output { stdout, stderr }
+        .unwrap_or_else(|error| panic!("run {command:?}: {error} (tpm2-tools is needed)"));
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.success() {
+        Ok(Output { stdout, stderr })
+    } else {
+        Err([stdout, stderr].concat())
+    }
 }
 
 /// The values of one PCR in the YAML of tpm2-tools: a line for each bank,

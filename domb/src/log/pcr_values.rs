@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! PCR values as other tools write them: `tpm2_pcrread`'s output, or a line
-//! `BANK:HEX` for each bank.
+//! PCR values as other tools write them: the output of `tpm2_pcrread` or
+//! `tpm2_checkquote`, or a line `BANK:HEX` for each bank.
 
 use domb_core::measure::{Bank, Digest, Digests};
 use domb_core::units::PcrIndex;
@@ -24,6 +24,8 @@ pub(super) fn parse(text: &str, pcr: PcrIndex) -> Result<Digests, String> {
                 continue;
             }
             (Some(bank), digits) => (bank, digits),
+            // The signature that tpm2_checkquote has checked.
+            (None, _) if key == "sig" => continue,
             // A bank that domb does not know begins, with values of its own.
             (None, "") => {
                 current = Some(None);
@@ -70,6 +72,15 @@ mod tests {
         assert_eq!(values.banks(), [Bank::Sha1, Bank::Sha256]);
         assert_eq!(values.bank(Bank::Sha1).unwrap().as_bytes(), [0x22; 20]);
         assert_eq!(values.bank(Bank::Sha256).unwrap().as_bytes(), [0xab; 32]);
+    }
+
+    #[test]
+    fn what_tpm2_checkquote_writes_is_read() {
+        let text = format!(
+            "pcrs:\n  sha256:\n    13: 0x{}\nsig: 3044\n",
+            "01".repeat(32)
+        );
+        assert_eq!(parse(&text, PCR).unwrap().banks(), [Bank::Sha256]);
     }
 
     #[test]
