@@ -11,7 +11,7 @@ use std::rc::Rc;
 use rhai::{AST, CallFnOptions, Dynamic, Engine, EvalAltResult, FuncArgs, Module, Scope};
 
 use super::draft::{self, Plan};
-use super::error::Error;
+use super::error::{Error, Fault, Raised};
 use super::explain::from_run;
 use super::facts::Facts;
 use super::library;
@@ -57,10 +57,46 @@ pub(super) fn launch(
     limits: &Limits,
     watch: impl Watch + 'static,
 ) -> Result<Verdict, Error> {
+    let count = Count::up_to(limits.of(Limit::Operations));
+    attempt(script, facts, limits, &count, watch).map_err(|mut error| {
+        if let Some(fault) = error.fault().filter(|fault| fault.place.line == 0) {
+            place(fault, script, facts, limits, &count);
+        }
+        error
+    })
+}
+
+/// Finds about where a run was stopped by a limit: Rhai puts the place of the
+/// outermost call on such an error, and that call is ours. A second run is the
+/// same run, so an error at the variable that was used last tells the place.
+fn place(fault: &mut Fault, script: &Script, facts: &Facts, limits: &Limits, count: &Count) {
+    let stop = Count {
+        most: count.most,
+        stop_at: count.uses.get(),
+        ..Count::default()
+    };
+    if let Err(mut error) = attempt(script, facts, limits, &stop, || false)
+        && let Some(found) = error.fault().filter(|found| found.message == LAST_USE)
+    {
+        fault.place = found.place.clone();
+        fault.calls = std::mem::take(&mut found.calls);
+    }
+}
+
+/// The message of the error that only tells a place.
+const LAST_USE: &str = "the last use of a variable";
+
+fn attempt(
+    script: &Script,
+    facts: &Facts,
+    limits: &Limits,
+    count: &Count,
+    watch: impl Watch + 'static,
+) -> Result<Verdict, Error> {
     script.fits(limits)?;
     let plan = Plan::new(Rc::new(facts.clone()), limits.size(Limit::LogLines));
     let (mut engine, _) = sandbox(limits, &plan);
-    count_operations(&mut engine, limits.of(Limit::Operations), watch);
+    count_operations(&mut engine, count, watch);
     let ast = compiled(&mut engine, script, limits)?;
     has_entry(script, &ast)?;
     let unseen = |what| Error::Facts {
@@ -131,7 +167,7 @@ pub(super) fn sandbox(limits: &Limits, plan: &Plan) -> (Engine, Vec<Row>) {
     ] {
         engine.disable_symbol(symbol);
     }
-    check_variables(&mut engine);
+    check_variables(&mut engine, &Count::default());
     let mut table = Table::new(&mut engine);
     view::register(&mut table);
     draft::register(&mut table, plan);
@@ -140,15 +176,35 @@ pub(super) fn sandbox(limits: &Limits, plan: &Plan) -> (Engine, Vec<Row>) {
     (engine, rows)
 }
 
-/// Counts every operation of the run. Rhai's own count starts again in each
-/// function that a function of ours calls back.
-pub(super) fn count_operations(engine: &mut Engine, most: u64, watch: impl Watch + 'static) {
-    let operations = Cell::new(0);
+/// What is counted in a run: operations, because Rhai's own count starts again
+/// in each function that a function of ours calls back, and uses of variables.
+#[derive(Default)]
+pub(super) struct Count {
+    most: u64,
+    operations: Rc<Cell<u64>>,
+    uses: Rc<Cell<u64>>,
+    /// The use of a variable that ends the run; 0 for none.
+    stop_at: u64,
+}
+
+impl Count {
+    pub(super) fn up_to(most: u64) -> Count {
+        Count {
+            most,
+            ..Count::default()
+        }
+    }
+}
+
+/// Counts every operation of the run, and asks the watch before it.
+pub(super) fn count_operations(engine: &mut Engine, count: &Count, watch: impl Watch + 'static) {
+    let (most, operations) = (count.most, count.operations.clone());
     engine.on_progress(move |_| {
         operations.set(operations.get() + 1);
         let used_up = (operations.get() > most).then_some(Limit::Operations);
         used_up.or_else(|| watch.used_up()).map(Dynamic::from)
     });
+    check_variables(engine, count);
 }
 
 /// Looks at the size of a variable whenever it is used (see [`size`]).
@@ -156,8 +212,13 @@ pub(super) fn count_operations(engine: &mut Engine, most: u64, watch: impl Watch
     deprecated,
     reason = "Rhai marks what may change in a later version as deprecated"
 )]
-fn check_variables(engine: &mut Engine) {
-    engine.on_var(|name, _, context| {
+fn check_variables(engine: &mut Engine, count: &Count) {
+    let (uses, stop_at) = (count.uses.clone(), count.stop_at);
+    engine.on_var(move |name, _, context| {
+        uses.set(uses.get() + 1);
+        if uses.get() == stop_at {
+            return Err(Raised::new(LAST_USE, None).raise());
+        }
         if let Some(value) = context.scope().get(name) {
             size::check(context.engine(), value)?;
         }

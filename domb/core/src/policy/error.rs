@@ -128,6 +128,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// What went wrong at a place in the script, if it was that.
+    pub(super) fn fault(&mut self) -> Option<&mut Fault> {
+        match self {
+            Error::Syntax(fault) | Error::Failed(fault) | Error::Exhausted { fault, .. } => {
+                Some(fault)
+            }
+            _ => None,
+        }
+    }
+
     /// The error for what was raised at a place, however the script went on.
     pub(super) fn failed(script: &Script, raised: Raised, position: Position) -> Error {
         let Raised { message, hint } = raised;
@@ -203,8 +213,13 @@ impl fmt::Display for Shown<'_> {
         if place.line > 0 {
             snippet(f, place)?;
         }
-        for (function, line) in calls {
-            write!(f, "\nin {function}, called on line {line}")?;
+        let hidden = calls.len().saturating_sub(4);
+        for (index, (function, line)) in calls.iter().enumerate() {
+            match index {
+                3 if hidden > 1 => write!(f, "\nin {hidden} more calls")?,
+                _ if hidden > 1 && (3..3 + hidden).contains(&index) => {}
+                _ => write!(f, "\nin {function}, called on line {line}")?,
+            }
         }
         match hint {
             Some(hint) => write!(f, "\nhint: {hint}"),

@@ -13,7 +13,7 @@ use std::rc::Rc;
 use rhai::{Array, Dynamic, EvalAltResult, NativeCallContext, Position};
 
 use super::draft::{Plan, no_domain};
-use super::engine::{self, on_own_stack};
+use super::engine::{self, Count, on_own_stack};
 use super::error::{Error, Raised, plain};
 use super::explain::from_run;
 use super::facts::Facts;
@@ -87,7 +87,8 @@ fn run<W: Watch + 'static>(
     let plan = Plan::new(Rc::default(), limits.size(Limit::LogLines));
     let (mut engine, _) = engine::sandbox(limits, &plan);
     register(&mut Table::new(&mut engine));
-    engine::count_operations(&mut engine, limits.of(Limit::Operations), watch());
+    let count = Count::up_to(limits.of(Limit::Operations));
+    engine::count_operations(&mut engine, &count, watch());
     let ast = engine::compiled(&mut engine, script, limits)?;
     let launch = {
         let (script, limits, watch) = (script.clone(), limits.clone(), watch.clone());

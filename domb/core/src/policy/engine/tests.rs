@@ -280,6 +280,41 @@ mod attacks {
         );
     }
 
+    /// As deep as the limits allow: values in values, and calls in expressions
+    /// in functions called back.
+    #[test]
+    fn depth_is_borne() {
+        let deep = "let l = []; for i in 0..2000 { l = [l]; }";
+        launch(&format!("{deep} log(l); let m = l; let n = #{{ a: l }};")).expect("2000 fit");
+        fails(&format!("{deep} let same = l == l;"), "too deep");
+        fails(&format!("{deep} throw l;"), "a value of type array");
+        for (open, close) in [
+            ("(1 + ", ")"),
+            ("[", "]"),
+            ("#{ a: ", " }"),
+            ("if true { ", " }"),
+            ("[n].map(|n| ", ")"),
+            ("switch 1 { 1 => ", " }"),
+            ("`${", "}`"),
+            ("try { ", " } catch { }"),
+            ("for i in 0..1 { ", " }"),
+        ] {
+            let at_depth = |depth: usize| {
+                let inner = format!("{}f(n + 1){}", open.repeat(depth), close.repeat(depth));
+                let text = format!("fn f(n) {{ if n > 1000 {{ return n; }} {inner} }}");
+                refused(&format!("{text} fn launch(facts, plan) {{ f(1); plan }}"))
+            };
+            let stopped_by = |error: &Error| match error {
+                Error::Exhausted { limit, .. } => Some(*limit),
+                _ => None,
+            };
+            let errors = (1..=32).rev().map(at_depth);
+            let mut deepest = errors.map(|error| stopped_by(&error));
+            let deepest = deepest.find(|limit| *limit != Some(Limit::ExpressionDepth));
+            assert_eq!(deepest, Some(Some(Limit::CallLevels)), "{open}");
+        }
+    }
+
     #[test]
     fn too_many_variables_and_functions_are_refused() {
         let body: String = (0..40).map(|i| format!("let v{i} = {i}; ")).collect();
