@@ -39,8 +39,7 @@ pub fn build<'t>(
     toolstack: &'t dyn Toolstack,
     mut built: impl FnMut(&DomainConfig),
 ) -> Result<Built<'t>, Error> {
-    let config = &approved.measured.loaded.config;
-    let allowed = plan::allowed(config, approved.approval.verdict());
+    let allowed = plan::allowed(&approved.plan, approved.approval.verdict());
     let platform = toolstack.platform().map_err(Error::Platform)?;
     labels_are_enforced(&allowed, &platform)?;
 

@@ -154,9 +154,11 @@ fn approved(extra: &str) -> Approved {
     let facts = Facts::gather(&loaded.config, &artefacts, PlatformFacts::default(), None).unwrap();
     let verdict = decide(None, &facts, &Limits::default(), || false).unwrap();
     let approval = verdict.approve().unwrap();
+    let plan = loaded.config.clone();
     Approved {
         measured: Measured { loaded, artefacts },
         approval,
+        plan,
     }
 }
 

@@ -17,7 +17,7 @@
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use domb_core::config::{AfterFailure, Control, DomainName};
+use domb_core::config::{AfterFailure, Config, Control, DomainName};
 use domb_core::measure::{Artefacts, Outcome};
 use domb_core::policy::{Approval, Verdict};
 
@@ -59,6 +59,9 @@ pub struct Approved {
     pub measured: Measured,
     /// What may start: at least one domain.
     pub approval: Approval,
+    /// The configuration that is carried out: the measured one as the launch
+    /// script changed it, checked by the same rules once more.
+    pub plan: Config,
 }
 
 /// How a launch ended, and what PID 1 needs to go on from there.
@@ -180,16 +183,22 @@ fn approve(
         .platform()
         .map_err(|source| Error::Toolstack { source })?;
     let verdict = policy::decide(&measured, platform, measurer.facts())?;
-    measurer.verdict(&verdict)?;
     report.decided(&verdict, &measured);
+    measurer.verdict(&verdict)?;
     let approval = verdict
         .approve()
         .map_err(|verdict| Error::Denied { verdict })?;
+    let plan = policy::plan(&measured, &approval)?;
+    report.planned(&plan);
     report.end(&format!(
         "{} of {domains} domains may start",
         approval.allowed().count()
     ));
-    Ok(Approved { measured, approval })
+    Ok(Approved {
+        measured,
+        approval,
+        plan,
+    })
 }
 
 /// Build every approved domain, paused.

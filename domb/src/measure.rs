@@ -23,8 +23,7 @@ use std::path::{Path, PathBuf};
 
 use domb_core::config::{Config, DomainName, InitialValue, TpmMode};
 use domb_core::measure::{
-    Bank, Digests, Event, Outcome, VerdictRecord, event_log, final_event, launch_events,
-    replay_all, verdict_event,
+    Bank, Digests, Event, Outcome, event_log, final_event, launch_events, replay_all, verdict_event,
 };
 use domb_core::policy::{TpmFacts, TpmState, Verdict};
 use domb_core::units::PcrIndex;
@@ -35,6 +34,7 @@ use log_file::LogFile;
 
 use crate::launch::Measured;
 use crate::load::Loaded;
+use crate::policy;
 use crate::report::chain;
 use crate::tpm::{Tpm, TpmDevice};
 
@@ -228,12 +228,8 @@ impl Measurer {
     /// # Errors
     /// As [`record`](Measurer::record).
     pub fn verdict(&mut self, verdict: &Verdict) -> Result<(), Error> {
-        let names = self.config.domains.iter().map(|domain| &domain.name);
-        let allowed = names
-            .filter(|name| verdict.allows(name.as_str()))
-            .cloned()
-            .collect();
-        let event = verdict_event(&self.config, &VerdictRecord { allowed }, &self.banks)?;
+        let record = policy::record(&self.config, verdict);
+        let event = verdict_event(&self.config, &record, &self.banks)?;
         self.record(vec![event])
     }
 

@@ -9,8 +9,11 @@ mod meter;
 
 use std::io;
 
+use domb_core::config::Config;
+use domb_core::measure::VerdictRecord;
 use domb_core::policy::{
-    self, Facts, FactsError, Limits, PlatformFacts, Script, TpmFacts, Verdict,
+    self, Approval, Facts, FactsError, Limits, Outcome, PlanError, PlatformFacts, Script, TpmFacts,
+    Verdict, effective,
 };
 
 use self::meter::Meter;
@@ -35,11 +38,51 @@ pub fn decide(
     };
     let facts = facts(measured, platform, tpm)?;
     let limits = Limits::default();
-    let verdict = policy::decide(script.as_ref(), &facts, &limits, Meter::new(&limits))?;
-    if verdict.changes_anything() {
-        return Err(Error::Changes);
+    Ok(policy::decide(
+        script.as_ref(),
+        &facts,
+        &limits,
+        Meter::new(&limits),
+    )?)
+}
+
+/// The configuration as the launch script changed it, checked once more.
+///
+/// # Errors
+/// What the script asks for breaks a rule, or cannot be given.
+pub fn plan(measured: &Measured, approval: &Approval) -> Result<Config, Error> {
+    let config = &measured.loaded.config;
+    let verdict = approval.verdict();
+    if let Some(grant) = verdict.grants().iter().find(|grant| grant.granted) {
+        return Err(Error::Grant {
+            domain: grant.domain.clone(),
+            resource: grant.resource.clone(),
+        });
     }
-    Ok(verdict)
+    let script = config.script.as_deref();
+    let script = script.map_or(String::new(), |path| path.display().to_string());
+    Ok(effective(config, approval, &script)?.config)
+}
+
+/// What of `verdict` is measured.
+#[must_use]
+pub fn record(config: &Config, verdict: &Verdict) -> VerdictRecord {
+    let mut record = VerdictRecord::default();
+    for decision in verdict.domains() {
+        let (Some(domain), Outcome::Allow) = (config.domain(&decision.name), &decision.outcome)
+        else {
+            continue;
+        };
+        record.allowed.push(domain.name.clone());
+        if !decision.changes.is_empty() {
+            let changes = decision.changes.iter();
+            let changes = changes.map(|(key, change)| ((*key).to_owned(), change.value.clone()));
+            record
+                .changes
+                .insert(domain.name.clone(), changes.collect());
+        }
+    }
+    record
 }
 
 fn facts(
@@ -59,11 +102,19 @@ pub enum Error {
     /// The script is wrong, failed, or went over a limit.
     #[error(transparent)]
     Script(#[from] policy::Error),
-    /// The script wants a domain otherwise than the configuration has it.
+    /// What the script makes of a domain breaks a rule of the configuration.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The script gives out a resource that is not delegated.
     #[error(
-        "carry out the plan of the launch script: it changes or grants something, and this domb only lets a script allow or deny\nhint: write it into launch.toml"
+        "carry out the plan of the launch script: {domain} is to get {resource}, and this domb delegates no resources\nhint: take the `grant` out of the script"
     )]
-    Changes,
+    Grant {
+        /// The domain.
+        domain: String,
+        /// The resource's name.
+        resource: String,
+    },
     /// The facts are not whole.
     #[error(transparent)]
     Facts(#[from] FactsError),

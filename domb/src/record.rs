@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use domb_core::config::{DomainConfig, DomainName};
+use domb_core::config::{Config, DomainConfig, DomainName};
 use domb_core::policy::{self, Decision, Verdict};
 
 use crate::console;
@@ -30,6 +30,7 @@ impl Report {
                 kind: domain.kind.as_str(),
                 state: DomainState::Pending,
                 reason: None,
+                changed: Vec::new(),
                 seclabel: domain.seclabel.clone(),
                 kernel: file(&artefacts.kernel),
                 ramdisk: artefacts.ramdisk.as_deref().map(file),
@@ -74,6 +75,13 @@ impl Report {
             console::line("script", line);
         }
         for decision in verdict.domains() {
+            for (key, change) in &decision.changes {
+                let text = format!("{key} = {}", change.value);
+                console::line("policy", &format!("{}: {text}", decision.name));
+                if let Some(domain) = self.domain(&decision.name) {
+                    domain.changed.push(text);
+                }
+            }
             let Some(reason) = denial(decision) else {
                 continue;
             };
@@ -85,6 +93,15 @@ impl Report {
         }
         if script.is_none() {
             self.warn("no launch script is configured: every domain may start".to_owned());
+        }
+    }
+
+    /// The configuration that will be carried out is known.
+    pub fn planned(&mut self, plan: &Config) {
+        for planned in &plan.domains {
+            if let Some(domain) = self.domain(planned.name.as_str()) {
+                domain.seclabel.clone_from(&planned.seclabel);
+            }
         }
     }
 

@@ -105,6 +105,8 @@ pub struct Domain {
     pub state: DomainState,
     /// Why, where it does not run.
     pub reason: Option<String>,
+    /// What the launch script changed in it: `key = value`.
+    pub changed: Vec<String>,
     /// The label asked for; read back from Xen before it is called built.
     pub seclabel: Option<String>,
     /// Its kernel.

@@ -59,7 +59,7 @@ pub(super) fn launch(measurer: &mut Measurer) -> Result<(), Error> {
     let mut events = launch_events(&config, &artefacts(&config), &measurer.banks)?;
     events.push(verdict_event(
         &config,
-        &VerdictRecord::allow_all(&config),
+        &domb_core::measure::VerdictRecord::allow_all(&config),
         &measurer.banks,
     )?);
     measurer.record(events)

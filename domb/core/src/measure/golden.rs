@@ -66,8 +66,11 @@ impl Input {
         let config = Config::parse("launch.toml", self.configuration.as_bytes()).unwrap();
         let mut events = launch_events(&config, &self.artefacts(&config), &self.banks).unwrap();
         if let Some(allowed) = &self.allowed {
-            let allowed = allowed.iter().map(|text| name(text)).collect();
-            events.push(verdict_event(&config, &VerdictRecord { allowed }, &self.banks).unwrap());
+            let verdict = VerdictRecord {
+                allowed: allowed.iter().map(|text| name(text)).collect(),
+                ..VerdictRecord::default()
+            };
+            events.push(verdict_event(&config, &verdict, &self.banks).unwrap());
         }
         let outcome = [Outcome::Launched, Outcome::Refused, Outcome::Failed]
             .into_iter()

@@ -7,7 +7,9 @@
 //! configuration are refused: an event is never made for a part that is not
 //! the one configured.
 
-use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
 
 use super::{Bank, Component, Digests, Entry, Event, FORMAT_VERSION, Original, canonical};
 use crate::config::{Config, DomainConfig, DomainName, Exit, OnFailure};
@@ -69,6 +71,9 @@ pub struct DomainArtefacts {
 pub struct VerdictRecord {
     /// The allowed domains, in any order.
     pub allowed: Vec<DomainName>,
+    /// What the launch script changes in them: per domain, keys of its table
+    /// and their new values.
+    pub changes: BTreeMap<DomainName, Map<String, Value>>,
 }
 
 impl VerdictRecord {
@@ -81,6 +86,7 @@ impl VerdictRecord {
                 .iter()
                 .map(|domain| domain.name.clone())
                 .collect(),
+            changes: BTreeMap::new(),
         }
     }
 
@@ -238,7 +244,11 @@ pub fn verdict_event(
             } else {
                 "deny"
             };
-            json!({"domid": domain.domid, "name": domain.name, "verdict": word})
+            let mut entry = json!({"domid": domain.domid, "name": domain.name, "verdict": word});
+            if let Some(changes) = verdict.changes.get(&domain.name) {
+                entry["changes"] = Value::Object(changes.clone());
+            }
+            entry
         })
         .collect();
     let maker = Maker {
@@ -439,6 +449,20 @@ mod tests {
     }
 
     #[test]
+    fn a_change_of_the_script_is_part_of_the_verdict() {
+        let (config, _) = full();
+        let allow = VerdictRecord::allow_all(&config);
+        let mut changed = allow.clone();
+        let net = config.domains[0].name.clone();
+        let memory = Map::from_iter([("memory".to_owned(), json!("128M"))]);
+        changed.changes.insert(net, memory);
+        let event = |record| verdict_event(&config, record, &[Bank::Sha256]).unwrap();
+        assert_ne!(event(&allow).digests, event(&changed).digests);
+        let text = event(&changed).entry.text.unwrap();
+        assert!(text.contains(r#""changes":{"memory":"128M"}"#), "{text}");
+    }
+
+    #[test]
     fn domains_are_measured_by_domid_whatever_the_file_says() {
         let (config, artefacts) = full();
         let events = launch_events(&config, &artefacts, &BANKS).unwrap();
@@ -540,6 +564,7 @@ mod tests {
         let (config, _) = full();
         let verdict = VerdictRecord {
             allowed: vec![name("web"), name("net")],
+            ..VerdictRecord::default()
         };
         let event = verdict_event(&config, &verdict, &BANKS).unwrap();
         assert_eq!(
@@ -551,6 +576,7 @@ mod tests {
         );
         let stray = VerdictRecord {
             allowed: vec![name("nobody")],
+            ..VerdictRecord::default()
         };
         assert_eq!(
             verdict_event(&config, &stray, &BANKS),
