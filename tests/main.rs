@@ -6,6 +6,7 @@
 
 mod config;
 mod convert;
+mod flask;
 mod image;
 mod measure;
 mod policy;

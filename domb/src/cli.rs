@@ -9,7 +9,7 @@ use crate::exit::Exit;
 #[cfg(feature = "libxl")]
 use crate::load::Source;
 use crate::tpm::TpmDevice;
-use crate::{check, convert, image, launch, log, predict, report};
+use crate::{check, convert, flask, image, launch, log, predict, report};
 
 /// Build a Xen platform from one launch configuration: measured, decided by a
 /// script, at fixed domids.
@@ -39,6 +39,8 @@ enum Verb {
     Log(log::Options),
     /// Convert to and from device trees, and from guests of xl
     Convert(convert::Options),
+    /// Compare a Flask policy to Xen without labels, or ask it about a label
+    Policy(flask::Options),
 }
 
 #[derive(Args)]
@@ -130,5 +132,6 @@ pub fn run() -> Exit {
         Verb::Launch(options) => options.run(),
         Verb::Log(options) => log::command(&options),
         Verb::Convert(options) => convert::command(&options),
+        Verb::Policy(options) => flask::command(&options),
     }
 }

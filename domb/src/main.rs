@@ -21,6 +21,7 @@ mod compression;
 mod console;
 mod convert;
 mod exit;
+mod flask;
 mod handoff;
 mod image;
 mod kernel;

@@ -3,7 +3,7 @@
 //! list that accepts what is no longer there is a fault too, so that it never
 //! covers more than what was looked at.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
@@ -15,6 +15,17 @@ use super::compare::{Comparison, Finding};
 pub struct Accepted {
     #[serde(default)]
     accepted: Vec<Entry>,
+}
+
+/// Findings, sorted by a list.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Judged {
+    /// What the list does not accept.
+    pub left: Vec<Finding>,
+    /// What it accepts, with the reason it gives.
+    pub accepted: Vec<(Finding, String)>,
+    /// What it accepts and is not there, as `source target class:permission`.
+    pub stale: Vec<String>,
 }
 
 /// Why a list of accepted findings could not be read.
@@ -55,39 +66,48 @@ impl Accepted {
         }
     }
 
-    /// Takes what is accepted out of the findings, and says which entries
-    /// accept something that is not there, as `source target class:permission`.
+    /// Sorts the findings into accepted and not, target by target.
     #[must_use]
-    pub fn apply(&self, comparison: &Comparison) -> (Vec<Finding>, Vec<String>) {
+    pub fn judge(&self, comparison: &Comparison) -> Judged {
+        let mut judged = Judged::default();
         let mut used = BTreeSet::new();
-        let mut left = Vec::new();
         for finding in &comparison.findings {
             let permission = format!("{}:{}", finding.class, finding.permission);
-            let mut targets = finding.targets.clone();
-            targets.retain(|target| {
+            let mut reasons: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+            let mut left = Vec::new();
+            for target in &finding.targets {
                 let key = format!("{} {target} {permission}", finding.source);
-                let accepted = self.keys().any(|known| known == key);
-                if accepted {
-                    used.insert(key);
+                match self.keys().find(|(known, _)| *known == key) {
+                    Some((_, reason)) => {
+                        reasons.entry(reason).or_default().push(target.clone());
+                        used.insert(key);
+                    }
+                    None => left.push(target.clone()),
                 }
-                !accepted
-            });
-            if !targets.is_empty() {
-                left.push(Finding {
-                    targets,
-                    ..finding.clone()
-                });
+            }
+            let with = |targets| Finding {
+                targets,
+                ..finding.clone()
+            };
+            if !left.is_empty() {
+                judged.left.push(with(left));
+            }
+            for (reason, targets) in reasons {
+                judged.accepted.push((with(targets), reason.to_owned()));
             }
         }
-        let stale = self.keys().filter(|key| !used.contains(key)).collect();
-        (left, stale)
+        let stale = self.keys().filter(|(key, _)| !used.contains(key));
+        judged.stale = stale.map(|(key, _)| key).collect();
+        judged
     }
 
-    fn keys(&self) -> impl Iterator<Item = String> + '_ {
+    /// Each `source target class:permission` with its reason.
+    fn keys(&self) -> impl Iterator<Item = (String, &str)> {
         self.accepted.iter().flat_map(|entry| {
             entry.targets.iter().flat_map(move |target| {
+                let key = move |permission| format!("{} {target} {permission}", entry.source);
                 let permissions = entry.permissions.iter();
-                permissions.map(move |permission| format!("{} {target} {permission}", entry.source))
+                permissions.map(move |permission| (key(permission), entry.reason.as_str()))
             })
         })
     }

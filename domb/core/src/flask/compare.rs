@@ -8,6 +8,7 @@
 //! count, because whoever may set a boolean chooses between them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use super::permissions::{Level, Permissions};
 use super::policydb::{Policy, sid};
@@ -28,6 +29,37 @@ pub struct Finding {
     pub targets: Vec<String>,
     /// The condition under which it holds, as the policy's source has it.
     pub condition: Option<String>,
+}
+
+impl Finding {
+    /// What it means, as a sentence without its full stop: who may do what,
+    /// under which condition, and who could without labels.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let row = Permissions::xen_4_17().find(&self.class, &self.permission);
+        let targets = self.targets.join(", ");
+        let may = row.map(|row| row.words(&targets)).unwrap_or_default();
+        let condition = self.condition.as_deref();
+        let condition = condition.map(|text| format!(" when {text}")).unwrap_or_default();
+        format!("{} may {may}{condition}; without labels: {}", self.source, self.level.who())
+    }
+}
+
+impl fmt::Display for Weakness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Weakness::Permissive(kind) => {
+                write!(f, "{kind} is not enforced: it may do everything, and denials are only logged")
+            }
+            Weakness::UnknownAllowed => {
+                write!(f, "operations that the policy does not know are allowed to every domain")
+            }
+            Weakness::UnknownPermission(class, permission) => write!(
+                f,
+                "{class}:{permission} is granted, and Xen 4.17 has no such permission to compare to"
+            ),
+        }
+    }
 }
 
 /// A property of the whole policy that makes it weaker than its rules.

@@ -25,7 +25,7 @@ mod symbols;
 #[cfg(test)]
 mod tests;
 
-pub use accepted::{Accepted, AcceptedError};
+pub use accepted::{Accepted, AcceptedError, Judged};
 pub use compare::{Comparison, Finding, Weakness, compare};
 pub use error::Error;
 pub use label::{Context, LabelError};

@@ -390,9 +390,10 @@ fn an_accepted_finding_is_taken_out_and_a_stale_entry_is_named() {
         "[[accepted]]\nsource = \"blue_t\"\ntargets = [\"red_channel_t\", \"red_t\"]\n\
          permissions = [\"event:create\"]\nreason = \"for the test\"\n",
     );
-    let (left, stale) = list.unwrap().apply(&comparison);
-    assert_eq!(left.len(), comparison.findings.len() - 1);
-    assert_eq!(stale, ["blue_t red_t event:create"]);
+    let judged = list.unwrap().judge(&comparison);
+    assert_eq!(judged.left.len(), comparison.findings.len() - 1);
+    assert_eq!(judged.accepted[0].1, "for the test");
+    assert_eq!(judged.stale, ["blue_t red_t event:create"]);
     let silent = "[[accepted]]\nsource = \"a\"\ntargets = []\npermissions = []\nreason = \" \"\n";
     assert!(Accepted::read(silent).is_err());
     assert!(Accepted::read("[[accepted]]\nsauce = \"a\"\n").is_err());

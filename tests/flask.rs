@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! `domb policy` on the policies that ship, on ones broken on purpose, and on
+//! files that are no policies. The compiled policies are fixtures, so that no
+//! checkpolicy is needed; scripts/build-policy --check says when one of them
+//! no longer is what its source gives.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../tests/fixtures/flask")
+        .join(name)
+}
+
+fn accepted(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../policy/flask")
+        .join(name)
+}
+
+fn policy(words: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_domb"))
+        .arg("policy")
+        .args(words)
+        .output()
+        .unwrap()
+}
+
+fn compare(policy_name: &str, list: Option<&Path>) -> (Option<i32>, String) {
+    let file = fixture(policy_name);
+    let mut words = vec!["compare", file.to_str().unwrap()];
+    if let Some(list) = list {
+        words.extend(["--accept", list.to_str().unwrap()]);
+    }
+    let output = policy(&words);
+    (
+        output.status.code(),
+        String::from_utf8(output.stdout).unwrap(),
+    )
+}
+
+#[test]
+fn nothing_in_the_shipped_policies_goes_beyond_xen_without_a_reason() {
+    for name in ["process", "domain", "dummy"] {
+        let list = accepted(&format!("accepted-{name}.toml"));
+        let (code, text) = compare(&format!("{name}.policy"), Some(&list));
+        assert_eq!(code, Some(0), "{name}:\n{text}");
+        assert!(
+            text.starts_with("0 findings beyond Xen without labels, "),
+            "{name}:\n{text}"
+        );
+    }
+}
+
+#[test]
+fn a_rule_that_lets_a_guest_destroy_another_is_caught_and_told_in_words() {
+    // The process policy with `allow guest_t isolated_t:domain destroy;`.
+    let (code, text) = compare("broken.policy", Some(&accepted("accepted-process.toml")));
+    assert_eq!(code, Some(3), "{text}");
+    let expected = "domain:destroy: guest_t may destroy isolated_t; without labels: the control domain alone\n";
+    assert!(text.starts_with(expected), "{text}");
+    assert!(text.contains("1 finding beyond"), "{text}");
+}
+
+#[test]
+fn an_entry_that_accepts_what_is_not_there_fails_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let list = dir.path().join("list.toml");
+    let entry = "\n[[accepted]]\nsource = \"guest_t\"\ntargets = [\"xen_t\"]\npermissions = [\"xen:sleep\"]\nreason = \"none\"\n";
+    let text = fs::read_to_string(accepted("accepted-process.toml")).unwrap() + entry;
+    fs::write(&list, text).unwrap();
+    let (code, text) = compare("process.policy", Some(&list));
+    assert_eq!(code, Some(3));
+    assert!(
+        text.contains("accepted, but not there: guest_t xen_t xen:sleep"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_type_that_is_not_enforced_is_a_finding_whatever_is_accepted() {
+    let (code, text) = compare("odd.policy", None);
+    assert_eq!(code, Some(3));
+    assert!(text.contains("policy: loose_t is not enforced"), "{text}");
+    assert!(text.contains("when (spoken && !flown)"), "{text}");
+}
+
+#[test]
+fn a_label_is_answered_with_the_rules_it_lacks() {
+    let file = fixture("process.policy");
+    let ask = |label: &str| policy(&["label", file.to_str().unwrap(), label, "--type", "pvh"]);
+    let good = ask("system_u:system_r:guest_t");
+    assert_eq!(good.status.code(), Some(0));
+    let output = ask("system_u:system_r:dom0_t");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    assert!(
+        text.contains("\n    allow domb_t dom0_t:domain { create max_vcpus "),
+        "{text}"
+    );
+    let output = ask("system_u:system_r:gest_t");
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    assert!(text.contains("the policy has no type `gest_t`"), "{text}");
+    assert!(text.contains("hint: did you mean `guest_t`?"), "{text}");
+}
+
+#[test]
+fn a_file_that_is_no_policy_is_told_apart_from_a_bad_one() {
+    let source = fixture("odd.conf");
+    let output = policy(&["compare", source.to_str().unwrap()]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    assert!(
+        text.contains("hint: give what `checkpolicy -t Xen -c 30` wrote"),
+        "{text}"
+    );
+}
