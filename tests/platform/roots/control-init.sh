@@ -57,7 +57,7 @@ for dir in /steps/*; do
         while read -r line; do echo "step $step: $line"; done
     echo "STEP $step exit=$(cat /tmp/exit) $(uptime_seconds)"
 done
-for domid in $(domids); do await_heartbeats "$domid" 1 60; done
+for domid in $(domids); do await_heartbeats "$domid" 3 120; done
 xl list | sed 's/^/control: finally: /'
 echo "control: done $(uptime_seconds)"
 sync

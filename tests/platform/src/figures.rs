@@ -17,7 +17,7 @@ use crate::root;
 pub fn run(bench: &Bench, runs: usize) -> Result<()> {
     let mut moments: Vec<(&'static str, Vec<Duration>)> = Vec::new();
     for number in 1..=runs {
-        let outcome = boot().run(bench, None)?;
+        let outcome = boot().run_twice(bench, None)?;
         example::stand(bench, &outcome)?;
         for (position, (name, at)) in example::milestones(&outcome).into_iter().enumerate() {
             if moments.len() == position {

@@ -104,7 +104,7 @@ pub fn in_order(_: &Bench, outcome: &Outcome) -> Result<()> {
 #[must_use]
 pub fn milestones(outcome: &Outcome) -> Vec<(&'static str, Duration)> {
     let moments: [(&'static str, &[&str]); 5] = [
-        ("Xen's first line", &["Xen 4."]),
+        ("Xen's first line", &["Xen version 4."]),
         ("domb is PID 1", &["domb: boot"]),
         (
             "the first domain is unpaused",
