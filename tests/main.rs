@@ -10,3 +10,4 @@ mod flask;
 mod image;
 mod measure;
 mod policy;
+mod script;

@@ -9,7 +9,7 @@ use crate::exit::Exit;
 #[cfg(feature = "libxl")]
 use crate::load::Source;
 use crate::tpm::TpmDevice;
-use crate::{check, convert, flask, image, launch, log, predict, report};
+use crate::{check, convert, flask, image, launch, log, predict, report, script};
 
 /// Build a Xen platform from one launch configuration: measured, decided by a
 /// script, at fixed domids.
@@ -37,6 +37,8 @@ enum Verb {
     Launch(Launch),
     /// Show, verify or compare event logs
     Log(log::Options),
+    /// Test a launch script, or print what it can use
+    Script(script::Options),
     /// Convert to and from device trees, and from guests of xl
     Convert(convert::Options),
     /// Compare a Flask policy to Xen without labels, or ask it about a label
@@ -131,6 +133,7 @@ pub fn run() -> Exit {
         Verb::Predict(options) => predict::command(&options),
         Verb::Launch(options) => options.run(),
         Verb::Log(options) => log::command(&options),
+        Verb::Script(options) => script::command(&options),
         Verb::Convert(options) => convert::command(&options),
         Verb::Policy(options) => flask::command(&options),
     }

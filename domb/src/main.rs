@@ -41,6 +41,7 @@ mod pty;
 mod ramdisk;
 mod record;
 mod report;
+mod script;
 mod sealed;
 mod toolstack;
 mod tpm;

@@ -16,7 +16,7 @@ use domb_core::policy::{
     Verdict, effective,
 };
 
-use self::meter::Meter;
+pub use self::meter::Meter;
 use crate::launch::Measured;
 
 /// Asks the launch script, or nobody where none is configured.
