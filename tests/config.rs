@@ -71,7 +71,7 @@ fn every_error_says_what_to_do() {
         };
         for fault in text
             .split("\n\n")
-            .filter(|fault| fault.starts_with("error: "))
+            .filter(|fault| fault.starts_with("error["))
         {
             assert!(fault.contains("= hint: "), "{name}: {fault}");
         }

@@ -6,7 +6,9 @@
 
 mod config;
 mod convert;
+mod explain;
 mod flask;
+mod generate;
 mod image;
 mod measure;
 mod policy;

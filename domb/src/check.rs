@@ -13,6 +13,7 @@ use std::path::Path;
 
 use domb_core::config::{Config, DomainConfig, DomainName};
 use domb_core::diagnostic::{Diagnostic, Severity, escape, render, to_json};
+use domb_core::explain::Code;
 use serde_json::json;
 
 use crate::exit::Exit;
@@ -72,8 +73,12 @@ fn check(path: &Path) -> Outcome {
     let bytes = match read_bounded(path) {
         Ok(bytes) => bytes,
         Err(error) => {
-            let fault = Diagnostic::error(&file, format!("read the launch configuration: {error}"))
-                .hint("name a launch.toml, as in domb check xen-config/example/launch.toml");
+            let fault = Diagnostic::error(
+                &file,
+                Code::FileUnreadable,
+                format!("read the launch configuration: {error}"),
+            )
+            .hint("name a launch.toml, as in domb check xen-config/example/launch.toml");
             return Outcome {
                 text: String::new(),
                 config: None,

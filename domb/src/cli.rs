@@ -3,13 +3,17 @@
 
 use std::path::PathBuf;
 
+#[cfg(feature = "generate")]
+use clap::CommandFactory;
 use clap::{Args, Parser, Subcommand};
 
 use crate::exit::Exit;
+#[cfg(feature = "generate")]
+use crate::generate;
 #[cfg(feature = "libxl")]
 use crate::load::Source;
 use crate::tpm::TpmDevice;
-use crate::{check, convert, flask, image, launch, log, predict, report, script};
+use crate::{check, convert, explain, flask, image, launch, log, predict, report, script};
 
 /// Build a Xen platform from one launch configuration: measured, decided by a
 /// script, at fixed domids.
@@ -43,6 +47,12 @@ enum Verb {
     Convert(convert::Options),
     /// Compare a Flask policy to Xen without labels, or ask it about a label
     Policy(flask::Options),
+    /// Say what a fault's code or an exit code means
+    Explain(explain::Options),
+    /// Make man pages, completions, the JSON schema or the list of codes
+    #[cfg(feature = "generate")]
+    #[command(hide = true, subcommand)]
+    Generate(generate::What),
 }
 
 #[derive(Args)]
@@ -136,5 +146,8 @@ pub fn run() -> Exit {
         Verb::Script(options) => script::command(&options),
         Verb::Convert(options) => convert::command(&options),
         Verb::Policy(options) => flask::command(&options),
+        Verb::Explain(options) => explain::command(&options),
+        #[cfg(feature = "generate")]
+        Verb::Generate(what) => generate::command(&what, Cli::command()),
     }
 }

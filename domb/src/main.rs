@@ -21,7 +21,10 @@ mod compression;
 mod console;
 mod convert;
 mod exit;
+mod explain;
 mod flask;
+#[cfg(feature = "generate")]
+mod generate;
 mod handoff;
 mod image;
 mod kernel;

@@ -18,9 +18,13 @@ use serde_json::{Value, json};
 pub use source::escape;
 use source::{Lines, Place};
 
+use crate::explain::Code;
+
 /// One fault: what is wrong, where, what would happen, how to mend it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Diagnostic {
+    /// Which kind of fault it is; `domb explain` has more to say about it.
+    pub code: Code,
     /// Whether it stops the launch.
     pub severity: Severity,
     /// The file, as the user named it.
@@ -63,8 +67,9 @@ pub enum Severity {
 impl Diagnostic {
     /// A fault that stops the launch.
     #[must_use]
-    pub fn error(file: &str, message: impl Into<String>) -> Diagnostic {
+    pub fn error(file: &str, code: Code, message: impl Into<String>) -> Diagnostic {
         Diagnostic {
+            code,
             severity: Severity::Error,
             file: file.to_owned(),
             span: None,
@@ -78,10 +83,10 @@ impl Diagnostic {
 
     /// Something that is probably not meant, but does not stop the launch.
     #[must_use]
-    pub fn warning(file: &str, message: impl Into<String>) -> Diagnostic {
+    pub fn warning(file: &str, code: Code, message: impl Into<String>) -> Diagnostic {
         Diagnostic {
             severity: Severity::Warning,
-            ..Diagnostic::error(file, message)
+            ..Diagnostic::error(file, code, message)
         }
     }
 
@@ -164,6 +169,7 @@ pub fn to_json(diagnostics: &[Diagnostic], source: &str) -> Value {
                 })
                 .collect();
             json!({
+                "code": diagnostic.code,
                 "severity": diagnostic.severity,
                 "file": diagnostic.file,
                 "line": line,
@@ -185,7 +191,11 @@ fn render_one(diagnostic: &Diagnostic, lines: &Lines<'_>) -> String {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let mut group = Group::with_title(level.primary_title(escape(&diagnostic.message)));
+    let code = diagnostic.code.to_string();
+    let title = level
+        .primary_title(escape(&diagnostic.message))
+        .id(code.as_str());
+    let mut group = Group::with_title(title);
     match &diagnostic.span {
         Some(span) => {
             group = group.elements(places(&file, span, &diagnostic.related, lines));

@@ -13,6 +13,7 @@
 pub mod config;
 pub mod convert;
 pub mod diagnostic;
+pub mod explain;
 pub mod flask;
 pub mod measure;
 pub mod plan;

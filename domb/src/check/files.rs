@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use domb_core::config::{Artefact, ArtefactKind, Config, DomainType, nearest, resolve};
 use domb_core::diagnostic::{Diagnostic, escape};
+use domb_core::explain::Code;
 
 use super::escape_path;
 use crate::{kernel, ramdisk};
@@ -44,6 +45,7 @@ enum Found {
 /// What is wrong with a file, without the place it is named at.
 #[derive(Clone)]
 struct Fault {
+    code: Code,
     message: String,
     consequence: Option<&'static str>,
     hint: Option<String>,
@@ -81,7 +83,8 @@ impl<'c> Files<'c> {
         };
         match found {
             Err(fault) => {
-                let mut diagnostic = Diagnostic::error(self.file, fault.message.clone());
+                let mut diagnostic =
+                    Diagnostic::error(self.file, fault.code, fault.message.clone());
                 diagnostic.consequence = fault.consequence.map(str::to_owned);
                 diagnostic.hint.clone_from(&fault.hint);
                 Some(at(diagnostic))
@@ -92,7 +95,7 @@ impl<'c> Files<'c> {
                 };
                 wrong_type(self.config.domain(name.as_str())?.kind, *entries).map(|(kind, hint)| {
                     let message = format!("{shown} cannot start as a {kind} domain");
-                    at(Diagnostic::error(self.file, message)
+                    at(Diagnostic::error(self.file, Code::KernelType, message)
                         .because("it has no Xen note for that type, and libxl would refuse it")
                         .hint(hint))
                 })
@@ -101,13 +104,22 @@ impl<'c> Files<'c> {
                 if artefact.kind == ArtefactKind::ControlRamdisk =>
             {
                 let message = format!("{shown} is not a cpio archive");
-                Some(at(Diagnostic::error(self.file, message)
-                    .because("domb unpacks it itself to make the control domain's root")
-                    .hint("make it with cpio -H newc, compressed or not")))
+                Some(at(Diagnostic::error(
+                    self.file,
+                    Code::ControlRamdisk,
+                    message,
+                )
+                .because("domb unpacks it itself to make the control domain's root")
+                .hint("make it with cpio -H newc, compressed or not")))
             }
             Ok(Found::Ramdisk { known: false }) => {
                 let message = format!("{shown} holds something that is not a cpio archive");
-                Some(at(Diagnostic::warning(self.file, message).because(
+                Some(at(Diagnostic::warning(
+                    self.file,
+                    Code::RamdiskUnknown,
+                    message,
+                )
+                .because(
                     "it is handed over as it is; Linux would not find a root in it",
                 )))
             }
@@ -139,11 +151,13 @@ fn inspect(path: &Path, content: Content) -> Result<Found, Fault> {
     let shown = escape_path(path);
     let unreadable = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => Fault {
+            code: Code::FileMissing,
             message: format!("there is no file {shown}"),
             consequence: None,
             hint: Some(lookalike(path)),
         },
         _ => Fault {
+            code: Code::ArtefactUnreadable,
             message: format!("read {shown}: {error}"),
             consequence: None,
             hint: (error.kind() == io::ErrorKind::PermissionDenied)
@@ -159,6 +173,7 @@ fn inspect(path: &Path, content: Content) -> Result<Found, Fault> {
             "not a regular file"
         };
         return Err(Fault {
+            code: Code::NotAFile,
             message: format!("{shown} is {what}"),
             consequence: Some("what is measured has to be bytes that end"),
             hint: Some("name a file".to_owned()),
@@ -167,6 +182,7 @@ fn inspect(path: &Path, content: Content) -> Result<Found, Fault> {
     let bytes = fs::read(path).map_err(unreadable)?;
     if bytes.is_empty() {
         return Err(Fault {
+            code: Code::FileEmpty,
             message: format!("{shown} is empty"),
             consequence: None,
             hint: Some("copy or make it again".to_owned()),
@@ -176,6 +192,7 @@ fn inspect(path: &Path, content: Content) -> Result<Found, Fault> {
         Content::Script => match str::from_utf8(&bytes) {
             Ok(_) => Ok(Found::Script),
             Err(error) => Err(Fault {
+                code: Code::Script,
                 message: format!("{shown} is no launch script: {error}"),
                 consequence: Some("a script that cannot be read denies everything"),
                 hint: Some("name a Rhai script, saved as UTF-8".to_owned()),
@@ -183,19 +200,19 @@ fn inspect(path: &Path, content: Content) -> Result<Found, Fault> {
         },
         Content::Kernel => match kernel::bootable(&bytes) {
             Ok(bootable) => Ok(Found::Kernel(bootable.entries)),
-            Err(error) => Err(unusable(&shown, &error)),
+            Err(error) => Err(unusable(&shown, Code::Kernel, &error)),
         },
         Content::Ramdisk => match ramdisk::inspect(&bytes) {
             Ok(ramdisk) => Ok(Found::Ramdisk {
                 known: ramdisk.is_known(),
             }),
-            Err(error) => Err(unusable(&shown, &error)),
+            Err(error) => Err(unusable(&shown, Code::Ramdisk, &error)),
         },
     }
 }
 
 /// The error and its sources in one line, the hint apart.
-fn unusable(shown: &str, error: &dyn std::error::Error) -> Fault {
+fn unusable(shown: &str, code: Code, error: &dyn std::error::Error) -> Fault {
     let mut message = format!("{shown}: ");
     let mut hint = None;
     let mut next = Some(error);
@@ -214,6 +231,7 @@ fn unusable(shown: &str, error: &dyn std::error::Error) -> Fault {
     }
     let hint = hint.or_else(|| Some("copy or make the file again".to_owned()));
     Fault {
+        code,
         message,
         consequence: None,
         hint,

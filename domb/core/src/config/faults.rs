@@ -5,6 +5,7 @@
 use std::ops::Range;
 
 use crate::diagnostic::{Diagnostic, Severity, escape};
+use crate::explain::Code;
 
 /// So many faults are listed; a file with more is hardly a configuration.
 const LISTED: usize = 50;
@@ -46,20 +47,30 @@ impl<'a> Faults<'a> {
     }
 
     /// An error in this file, to be completed and given to [`Faults::add`].
-    pub(super) fn error(&self, message: impl Into<String>) -> Diagnostic {
-        Diagnostic::error(self.file, message)
+    pub(super) fn error(&self, code: Code, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::error(self.file, code, message)
     }
 
     /// An error at a field.
-    pub(super) fn at<T>(&self, field: &Field<T>, message: impl Into<String>) -> Diagnostic {
-        self.error(message)
+    pub(super) fn at<T>(
+        &self,
+        field: &Field<T>,
+        code: Code,
+        message: impl Into<String>,
+    ) -> Diagnostic {
+        self.error(code, message)
             .at(field.span.clone())
             .key(field.key.clone())
     }
 
     /// A warning at a field.
-    pub(super) fn warn_at<T>(&self, field: &Field<T>, message: impl Into<String>) -> Diagnostic {
-        Diagnostic::warning(self.file, message)
+    pub(super) fn warn_at<T>(
+        &self,
+        field: &Field<T>,
+        code: Code,
+        message: impl Into<String>,
+    ) -> Diagnostic {
+        Diagnostic::warning(self.file, code, message)
             .at(field.span.clone())
             .key(field.key.clone())
     }
@@ -81,7 +92,10 @@ impl<'a> Faults<'a> {
                 .sort_by_key(|fault| fault.severity != Severity::Error);
             let more = self.found.len() - LISTED;
             self.found.truncate(LISTED);
-            let mut fault = self.error(format!("{more} further faults are not listed"));
+            let mut fault = self.error(
+                Code::MoreFaults,
+                format!("{more} further faults are not listed"),
+            );
             fault.severity = self.found[0].severity;
             self.found
                 .push(fault.hint("mend the ones above, then check again"));

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use toml::de::{DeTable, DeValue};
 
 use super::faults::{Faults, Field, quote};
+use crate::explain::Code;
 
 /// What a free table is kept for; decides which values it may hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -78,7 +79,7 @@ fn json_value(
         }
         DeValue::Float(_) => "has a fraction, and no field of libxl has one",
     };
-    let fault = faults.at(at, format!("`{}` {refused}", at.key));
+    let fault = faults.at(at, Code::DataValue, format!("`{}` {refused}", at.key));
     faults.add(fault.hint("write a whole number, or text in double quotes"));
     None
 }

@@ -16,7 +16,7 @@ pub(super) enum Section {
 }
 
 impl Section {
-    const ALL: [Section; 5] = [
+    pub(super) const ALL: [Section; 5] = [
         Section::Top,
         Section::Domain,
         Section::Measure,

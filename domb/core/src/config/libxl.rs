@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use super::faults::{Faults, Field, quote};
 use super::nearest::nearest;
 use super::raw::RawDomain;
+use crate::explain::Code;
 
 /// The checked pass-through table of a domain; empty if there is none.
 pub(super) fn pass_through(raw: &RawDomain<'_>, faults: &mut Faults<'_>) -> Map<String, Value> {
@@ -45,13 +46,21 @@ pub(super) fn pass_through(raw: &RawDomain<'_>, faults: &mut Faults<'_>) -> Map<
                 }
                 None => faults.add(
                     faults
-                        .at(&at(&[name]), format!("`{name}` should be a table"))
+                        .at(
+                            &at(&[name]),
+                            Code::LibxlShape,
+                            format!("`{name}` should be a table"),
+                        )
                         .hint(format!("write [domain.libxl.{name}]")),
                 ),
             }
         } else if has(LISTS, name) && !value.is_array() {
             let fault = faults
-                .at(&at(&[name]), format!("`{name}` should be a list of tables"))
+                .at(
+                    &at(&[name]),
+                    Code::LibxlShape,
+                    format!("`{name}` should be a list of tables"),
+                )
                 .hint(format!("begin each with [[domain.libxl.{name}]]"));
             faults.add(fault);
         }
@@ -77,7 +86,11 @@ fn by_type(
         };
         let place = at(&["b_info", part]);
         let Some(fields) = value.as_object() else {
-            faults.add(faults.at(&place, format!("`{part}` should be a table")));
+            faults.add(faults.at(
+                &place,
+                Code::LibxlShape,
+                format!("`{part}` should be a table"),
+            ));
             continue;
         };
         for inner in fields.keys() {
@@ -93,6 +106,7 @@ fn by_type(
             let fault = faults
                 .warn_at(
                     &place,
+                    Code::LibxlOtherType,
                     format!("`{part}` has no effect on a {} domain", own.as_str()),
                 )
                 .because("libxl reads the part of the domain's own type only");
@@ -105,7 +119,11 @@ fn refused(at: &Field<()>, path: &[&str], faults: &mut Faults<'_>) -> bool {
     let shown = path.join(".");
     if let Some((_, ours)) = OWNED.iter().find(|(theirs, _)| *theirs == shown) {
         let fault = faults
-            .at(at, format!("`{shown}` is not for the pass-through table"))
+            .at(
+                at,
+                Code::LibxlOwned,
+                format!("`{shown}` is not for the pass-through table"),
+            )
             .because("domb writes this field itself, measured and checked")
             .hint(format!("use the key `{ours}` of [[domain]]"));
         faults.add(fault);
@@ -113,7 +131,11 @@ fn refused(at: &Field<()>, path: &[&str], faults: &mut Faults<'_>) -> bool {
     }
     if let Some((_, why)) = UNMEASURED.iter().find(|(theirs, _)| *theirs == shown) {
         let fault = faults
-            .at(at, format!("`{shown}` is not for the pass-through table"))
+            .at(
+                at,
+                Code::LibxlUnmeasured,
+                format!("`{shown}` is not for the pass-through table"),
+            )
             .because(*why)
             .hint("name what shall boot with `kernel` and `ramdisk`");
         faults.add(fault);
@@ -130,6 +152,7 @@ fn known(at: &Field<()>, name: &str, fields: &str, faults: &mut Faults<'_>) {
     let fault = faults
         .warn_at(
             at,
+            Code::LibxlUnknown,
             format!("libxl 4.17 has no field `{}` here", quote(name)),
         )
         .because("a libxl without the field would skip it, so building the domain would fail");
@@ -148,7 +171,7 @@ fn has(fields: &str, name: &str) -> bool {
 }
 
 /// Fields that domb writes, with the key that sets each.
-const OWNED: &[(&str, &str)] = &[
+pub(super) const OWNED: &[(&str, &str)] = &[
     ("c_info.type", "type"),
     ("c_info.name", "name"),
     ("c_info.domid", "domid"),
@@ -168,7 +191,7 @@ const OWNED: &[(&str, &str)] = &[
 ];
 
 /// Fields that make libxl boot something that was not measured.
-const UNMEASURED: &[(&str, &str)] = &[
+pub(super) const UNMEASURED: &[(&str, &str)] = &[
     ("b_info.bootloader", BOOTLOADER),
     ("b_info.bootloader_args", BOOTLOADER),
     ("b_info.type.pv.bootloader", BOOTLOADER),
@@ -186,10 +209,10 @@ const TOP: &str = "c_info b_info disks nics pcidevs rdms dtdevs vfbs vkbs vtpms 
     vdispls vsnds channels usbctrls usbdevs on_poweroff on_reboot on_watchdog on_crash \
     on_soft_reset";
 /// Those of them that are lists.
-const LISTS: &str = "disks nics pcidevs rdms dtdevs vfbs vkbs vtpms p9s pvcallsifs vdispls vsnds \
+pub(super) const LISTS: &str = "disks nics pcidevs rdms dtdevs vfbs vkbs vtpms p9s pvcallsifs vdispls vsnds \
     channels usbctrls usbdevs";
 /// Those that are structures whose fields are known here.
-const STRUCTS: &[(&str, &str)] = &[("c_info", CREATE), ("b_info", BUILD)];
+pub(super) const STRUCTS: &[(&str, &str)] = &[("c_info", CREATE), ("b_info", BUILD)];
 /// The fields of `libxl_domain_create_info`.
 const CREATE: &str = "type hap oos ssidref ssid_label name domid uuid xsdata platformdata poolid \
     pool_name run_hotplug_scripts driver_domain passthrough xend_suspend_evtchn_compat";

@@ -9,6 +9,7 @@ use super::faults::{Faults, Field, one_of, quote};
 use super::raw::{RawConfig, RawControl, RawDomain};
 use super::{AfterFailure, Config, Control, DomainConfig, DomainName, Exit, InitialValue, Uuid};
 use super::{libxl, rules, size, values};
+use crate::explain::Code;
 use crate::units::PcrIndex;
 
 /// The configuration that `raw` describes. None only if a fault was reported.
@@ -49,6 +50,7 @@ pub(super) fn config(raw: &RawConfig<'_>, bytes: &[u8], faults: &mut Faults<'_>)
         let fault = faults
             .at(
                 field,
+                Code::NothingToContinueTo,
                 "`after_failure` is \"continue\", and there is no [control]",
             )
             .because("after a failure there would be nothing to go on to")
@@ -122,6 +124,7 @@ fn domain(
         let fault = faults
             .at(
                 field,
+                Code::MaxmemBelowMemory,
                 format!("`maxmem`, {maxmem}, is less than `memory`, {memory}"),
             )
             .because("a domain cannot start with more memory than it may ever have")
@@ -207,6 +210,7 @@ fn control(
         let fault = faults
             .at(
                 arg,
+                Code::ControlArgs,
                 "an argument of the control domain's init contains a NUL character",
             )
             .because("Linux passes what stands before it only");
@@ -222,10 +226,10 @@ fn control(
         .map_or(raw.table.span.clone(), |field| field.span.clone());
     if !init.starts_with('/') {
         let fault = faults
-            .error(format!(
-                "`init` \"{}\" is not an absolute path",
-                quote(&init)
-            ))
+            .error(
+                Code::ControlInitRelative,
+                format!("`init` \"{}\" is not an absolute path", quote(&init)),
+            )
             .at(at)
             .key("control.init")
             .because("it is run as the first process, where there is no directory to count from")
@@ -233,7 +237,10 @@ fn control(
         faults.add(fault);
     } else if raw.ramdisk.is_none() && init == "/init" {
         let fault = faults
-            .error("the control domain's init is /init of the boot domain's own root")
+            .error(
+                Code::ControlInitIsDomb,
+                "the control domain's init is /init of the boot domain's own root",
+            )
             .at(at)
             .key("control.init")
             .because("that is domb itself: the launch would begin again")
@@ -252,12 +259,17 @@ fn exit(field: &Field<&str>, faults: &mut Faults<'_>) -> Option<Exit> {
     let fault = match field.value {
         "process" => return Some(Exit::Process),
         "domain" => faults
-            .at(field, "`exit` \"domain\" is not built yet")
+            .at(
+                field,
+                Code::ExitDomain,
+                "`exit` \"domain\" is not built yet",
+            )
             .because("this domb cannot destroy the boot domain: it would stay, with all its power")
             .hint("write exit = \"process\", the one value this domb takes"),
         other => faults
             .at(
                 field,
+                Code::UnknownWord,
                 format!(
                     "`exit` is {}, not \"{}\"",
                     one_of(&["process"]),

@@ -17,6 +17,7 @@ mod meaning;
 mod nearest;
 mod raw;
 mod rules;
+mod schema;
 mod size;
 mod table;
 #[cfg(test)]
@@ -32,6 +33,7 @@ use serde::Serialize;
 pub use artefact::{Artefact, ArtefactKind, resolve};
 pub use domain::{DomainConfig, DomainName, DomainType, OnFailure, Uuid};
 pub use nearest::nearest;
+pub use schema::schema;
 
 use faults::Faults;
 
@@ -150,6 +152,12 @@ impl Config {
             .iter()
             .find(|domain| domain.name.as_str() == name)
     }
+}
+
+/// Whether `[[domain]]` has that key.
+#[cfg(test)]
+pub(crate) fn is_domain_key(key: &str) -> bool {
+    keys::Section::Domain.keys().contains(&key)
 }
 
 /// How the boot domain leaves after the hand-off (`exit`).

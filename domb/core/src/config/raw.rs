@@ -14,6 +14,7 @@ use super::keys::Section;
 use super::table::Table;
 use super::{AfterFailure, Config, DomainType, OnFailure, TpmMode};
 use crate::diagnostic::Diagnostic;
+use crate::explain::Code;
 
 const MAX_BYTES: usize = Config::MAX_BYTES;
 const MAX_DOMAINS: usize = Config::MAX_DOMAINS;
@@ -63,10 +64,10 @@ pub(super) struct RawDomain<'t> {
 pub(super) fn text<'b>(bytes: &'b [u8], faults: &mut Faults<'_>) -> Option<&'b str> {
     if bytes.len() > MAX_BYTES {
         let fault = faults
-            .error(format!(
-                "the file has {} bytes, more than {MAX_BYTES}",
-                bytes.len()
-            ))
+            .error(
+                Code::FileTooLong,
+                format!("the file has {} bytes, more than {MAX_BYTES}", bytes.len()),
+            )
             .because("a launch configuration is a few KiB")
             .hint("check that this is the file you meant");
         faults.add(fault);
@@ -77,10 +78,10 @@ pub(super) fn text<'b>(bytes: &'b [u8], faults: &mut Faults<'_>) -> Option<&'b s
         Err(error) => error.valid_up_to(),
     };
     let fault = faults
-        .error(format!(
-            "byte {bad} of the file, 0x{:02x}, is not UTF-8",
-            bytes[bad]
-        ))
+        .error(
+            Code::NotUtf8,
+            format!("byte {bad} of the file, 0x{:02x}, is not UTF-8", bytes[bad]),
+        )
         .at(bad..bad + 1)
         .because("TOML files are UTF-8")
         .hint("save the file as UTF-8; if it is an image or an archive, it is the wrong file");
@@ -115,11 +116,19 @@ pub(super) fn tree<'t>(text: &'t str, faults: &mut Faults<'_>) -> Option<DeTable
 
 fn syntax(error: &toml::de::Error, faults: &Faults<'_>) -> Diagnostic {
     let message = error.message();
-    let fault = faults.error(match message {
-        "duplicate key" => "the same key is written twice".to_owned(),
-        "recursion limit" => "keys or brackets are nested too deep".to_owned(),
-        other => format!("not TOML: {other}"),
-    });
+    let code = match message {
+        "duplicate key" => Code::KeyTwice,
+        "recursion limit" => Code::NestedTooDeep,
+        _ => Code::NotToml,
+    };
+    let fault = faults.error(
+        code,
+        match message {
+            "duplicate key" => "the same key is written twice".to_owned(),
+            "recursion limit" => "keys or brackets are nested too deep".to_owned(),
+            other => format!("not TOML: {other}"),
+        },
+    );
     let fault = match error.span() {
         Some(span) => fault.at(span),
         None => fault,
@@ -147,7 +156,7 @@ pub(super) fn read<'t>(root: &'t DeTable<'t>, faults: &mut Faults<'_>) -> RawCon
     let domains = top.tables("domain", Section::Domain, MAX_DOMAINS, faults);
     if domains.is_empty() && top.is_vacant("domain") {
         let fault = faults
-            .error("there is no domain in this file")
+            .error(Code::NoDomain, "there is no domain in this file")
             .because("a launch without domains would leave the machine with nothing to run")
             .hint("add a [[domain]] table with name, domid, type, kernel and memory");
         faults.add(fault);
@@ -222,7 +231,7 @@ fn read_type(table: &Table<'_>, faults: &mut Faults<'_>) -> Option<Field<DomainT
     if table.is_text("type", "hvm") {
         let text = table.text("type", faults)?;
         let fault = faults
-            .at(&text, "`type` \"hvm\" is not built by domb")
+            .at(&text, Code::Hvm, "`type` \"hvm\" is not built by domb")
             .because("an HVM domain needs a device model running beside it after domb has gone")
             .hint("use \"pvh\" (no device model) or \"pv\"");
         faults.add(fault);
@@ -232,7 +241,7 @@ fn read_type(table: &Table<'_>, faults: &mut Faults<'_>) -> Option<Field<DomainT
 }
 
 /// The keys every domain must have, each with an example.
-const REQUIRED: [(&str, &str); 5] = [
+pub(super) const REQUIRED: [(&str, &str); 5] = [
     ("name", "\"net\""),
     ("domid", "7"),
     ("type", "\"pvh\""),
@@ -240,15 +249,16 @@ const REQUIRED: [(&str, &str); 5] = [
     ("memory", "\"256M\""),
 ];
 
-const AFTER_FAILURE: &[(&str, AfterFailure)] = &[
+pub(super) const AFTER_FAILURE: &[(&str, AfterFailure)] = &[
     ("halt", AfterFailure::Halt),
     ("reboot", AfterFailure::Reboot),
     ("continue", AfterFailure::Continue),
 ];
-const TPM: &[(&str, TpmMode)] = &[
+pub(super) const TPM: &[(&str, TpmMode)] = &[
     ("required", TpmMode::Required),
     ("optional", TpmMode::Optional),
     ("off", TpmMode::Off),
 ];
-const TYPE: &[(&str, DomainType)] = &[("pv", DomainType::Pv), ("pvh", DomainType::Pvh)];
-const ON_FAILURE: &[(&str, OnFailure)] = &[("stop", OnFailure::Stop), ("skip", OnFailure::Skip)];
+pub(super) const TYPE: &[(&str, DomainType)] = &[("pv", DomainType::Pv), ("pvh", DomainType::Pvh)];
+pub(super) const ON_FAILURE: &[(&str, OnFailure)] =
+    &[("stop", OnFailure::Stop), ("skip", OnFailure::Skip)];

@@ -9,6 +9,7 @@ use super::faults::{Faults, Field, quote};
 use super::nearest::nearest;
 use super::raw::{RawConfig, RawDomain};
 use super::{DomainConfig, Uuid};
+use crate::explain::Code;
 use crate::units::Mib;
 
 /// Reports every breach. `domains` is what each of `raw.domains` means, where
@@ -51,10 +52,10 @@ fn unique<T: Ord + Display>(
         match first.get(&value) {
             Some(other) => {
                 let fault = faults
-                    .error(format!(
-                        "{what} {} is used twice",
-                        quote(&value.to_string())
-                    ))
+                    .error(
+                        Code::UsedTwice,
+                        format!("{what} {} is used twice", quote(&value.to_string())),
+                    )
                     .at(span)
                     .key(key)
                     .also(other.clone(), "first used here")
@@ -91,7 +92,11 @@ fn unique_uuids(raw: &[RawDomain<'_>], domains: &[Option<DomainConfig>], faults:
     for field in &written {
         if let Some(other) = derived.iter().find(|other| other.value == field.value) {
             let fault = faults
-                .at(field, format!("uuid {} is another domain's", field.value))
+                .at(
+                    field,
+                    Code::UsedTwice,
+                    format!("uuid {} is another domain's", field.value),
+                )
                 .also(other.span.clone(), "derived from this one's name and domid")
                 .because(UUID_TWICE)
                 .hint("give this domain another uuid");
@@ -116,7 +121,11 @@ fn after(domains: &[RawDomain<'_>], faults: &mut Faults<'_>) {
         for need in &domain.after {
             if !seen.insert(need.value) {
                 let message = format!("`after` names {} twice", quote(need.value));
-                faults.add(faults.warn_at(need, message).hint("once is enough"));
+                faults.add(
+                    faults
+                        .warn_at(need, Code::AfterTwice, message)
+                        .hint("once is enough"),
+                );
             } else if domain
                 .name
                 .as_ref()
@@ -125,6 +134,7 @@ fn after(domains: &[RawDomain<'_>], faults: &mut Faults<'_>) {
                 let fault = faults
                     .at(
                         need,
+                        Code::AfterItself,
                         format!("domain {} waits for itself", quote(need.value)),
                     )
                     .because("it would never be started")
@@ -150,6 +160,7 @@ fn unknown_need(
     let fault = faults
         .at(
             need,
+            Code::AfterUnknown,
             format!(
                 "`after` names {}, and no domain has that name",
                 quote(need.value)
@@ -194,6 +205,7 @@ fn cycles(
             let fault = faults
                 .at(
                     closing,
+                    Code::AfterCircle,
                     format!("`after` goes in a circle: {}", names.join(" -> ")),
                 )
                 .because("each of them would wait for the next, and none would be started")
@@ -262,7 +274,7 @@ fn memory(
         false => format!("the domains' memory is {sum}, the platform has {platform}"),
     };
     let mut fault = faults
-        .at(field, message)
+        .at(field, Code::MemorySum, message)
         .because("Xen, the boot domain and page tables need memory as well; a build would fail")
         .hint("give the domains less, or correct [platform] memory");
     let largest = raw

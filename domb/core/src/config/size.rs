@@ -3,6 +3,7 @@
 //! numbers, fractions, decimal units.
 
 use super::faults::{Faults, Field, quote};
+use crate::explain::Code;
 use crate::units::Mib;
 
 /// What Xen on x86 manages without `CONFIG_BIGMEM`: 16 TiB.
@@ -17,37 +18,62 @@ pub(super) fn size(field: &Field<&str>, faults: &mut Faults<'_>) -> Option<Mib> 
     let (number, unit) = text.split_at(digits);
     let fault = match (number, unit.trim_start()) {
         ("", _) => faults
-            .at(field, format!("`{key}` is not a size: \"{shown}\""))
+            .at(
+                field,
+                Code::Size,
+                format!("`{key}` is not a size: \"{shown}\""),
+            )
             .hint(format!("write a number and a unit, as in {key} = \"256M\"")),
         (_, "") => faults
-            .at(field, format!("`{key}` has no unit: \"{shown}\""))
+            .at(
+                field,
+                Code::NoUnit,
+                format!("`{key}` has no unit: \"{shown}\""),
+            )
             .because("tools disagree whether a bare number means KiB, MiB or bytes")
             .hint(format!("for {number} MiB write {key} = \"{number}M\"")),
         (_, "K" | "M" | "G" | "T") => match mib(number, unit.trim_start()) {
             Ok(amount) => return Some(amount),
             Err(SizeFault::Zero) => faults
-                .at(field, format!("`{key}` is nothing: \"{shown}\""))
+                .at(
+                    field,
+                    Code::Size,
+                    format!("`{key}` is nothing: \"{shown}\""),
+                )
                 .because("a domain without memory cannot be built")
                 .hint("Debian's kernel needs about 96M to start"),
             Err(SizeFault::Odd(near)) => faults
                 .at(
                     field,
+                    Code::Size,
                     format!("`{key}` is not a whole number of MiB: \"{shown}\""),
                 )
                 .hint(format!("write {key} = \"{near}M\"")),
             Err(SizeFault::Huge) => faults
-                .at(field, format!("`{key}` is more than 16 TiB: \"{shown}\""))
+                .at(
+                    field,
+                    Code::Size,
+                    format!("`{key}` is more than 16 TiB: \"{shown}\""),
+                )
                 .because("Xen manages no more on x86")
                 .hint("check the unit: K, M, G or T"),
         },
         (_, other) => match unit_meant(other) {
             Some(unit) => faults
-                .at(field, format!("`{key}` has an unknown unit: \"{shown}\""))
+                .at(
+                    field,
+                    Code::Size,
+                    format!("`{key}` has an unknown unit: \"{shown}\""),
+                )
                 .hint(format!(
                     "write {key} = \"{number}{unit}\"; units are powers of 1024"
                 )),
             None => faults
-                .at(field, format!("`{key}` is not a size: \"{shown}\""))
+                .at(
+                    field,
+                    Code::Size,
+                    format!("`{key}` is not a size: \"{shown}\""),
+                )
                 .hint("write a whole number and one of the units K, M, G, T, as in \"1536M\""),
         },
     };

@@ -12,6 +12,7 @@ use super::faults::{Faults, Field, one_of, quote};
 use super::free::{Purpose, json_table};
 use super::keys::{Section, advise};
 use super::nearest::nearest;
+use crate::explain::Code;
 
 /// A table of the file whose keys are all known (the others are reported).
 pub(super) struct Table<'t> {
@@ -42,7 +43,10 @@ impl<'t> Table<'t> {
             let name: &str = key.get_ref();
             if !section.keys().contains(&name) {
                 let fault = faults
-                    .error(format!("unknown key `{}` {}", quote(name), section.place()))
+                    .error(
+                        Code::UnknownKey,
+                        format!("unknown key `{}` {}", quote(name), section.place()),
+                    )
                     .at(key.span())
                     .key(table.key(&quote(name)))
                     .because("domb reads no such key: the setting would have no effect")
@@ -93,7 +97,7 @@ impl<'t> Table<'t> {
         };
         let number = quote(number.as_str());
         let fault = faults
-            .at(&field, format!("`{key}` has no unit"))
+            .at(&field, Code::NoUnit, format!("`{key}` has no unit"))
             .because("tools disagree whether a bare number means KiB, MiB or bytes")
             .hint(format!(
                 "for {number} MiB write {key} = \"{number}M\"; the units are K, M, G, T"
@@ -115,7 +119,11 @@ impl<'t> Table<'t> {
         };
         let number = i64::from_str_radix(digits.as_str(), digits.radix()).ok();
         if number.is_none() {
-            let fault = faults.at(&field, format!("`{key}` is a number beyond 64 bits"));
+            let fault = faults.at(
+                &field,
+                Code::NumberTooLarge,
+                format!("`{key}` is a number beyond 64 bits"),
+            );
             faults.add(fault.hint("write a smaller number"));
         }
         number.map(|number| field.with(number))
@@ -175,7 +183,7 @@ impl<'t> Table<'t> {
                 one_of(&allowed),
                 quote(text.value)
             );
-            faults.add(faults.at(&text, message).hint(hint));
+            faults.add(faults.at(&text, Code::UnknownWord, message).hint(hint));
         }
         found.map(|(_, value)| text.with(*value))
     }
@@ -224,6 +232,7 @@ impl<'t> Table<'t> {
                 let fault = faults
                     .at(
                         &at,
+                        Code::TooManyDomains,
                         format!(
                             "more than {most} {} tables: {}",
                             section.title(),
@@ -279,7 +288,7 @@ impl<'t> Table<'t> {
     pub(super) fn require(&self, key: &str, of: &str, example: &str, faults: &mut Faults<'_>) {
         if !self.has(key) {
             let fault = faults
-                .error(format!("{of} has no `{key}`"))
+                .error(Code::MissingKey, format!("{of} has no `{key}`"))
                 .at(self.span.clone())
                 .key(self.key(key))
                 .hint(format!("add a line such as {key} = {example}"));
@@ -322,7 +331,11 @@ fn wrong_type(field: &Field<&DeValue<'_>>, wanted: &str, hint: &str, faults: &mu
     let key = field.key.rsplit('.').next().unwrap_or(&field.key);
     faults.add(
         faults
-            .at(field, format!("`{key}` should be {wanted}, not {found}"))
+            .at(
+                field,
+                Code::WrongType,
+                format!("`{key}` should be {wanted}, not {found}"),
+            )
             .hint(hint),
     );
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use super::faults::{Faults, Field, quote};
 use super::{DomainName, DomainType, InitialValue, Uuid};
+use crate::explain::Code;
 use crate::measure::{Bank, Digest, Digests};
 use crate::units::{Domid, PcrIndex};
 
@@ -17,9 +18,9 @@ const MAX_GUEST_CMDLINE: usize = 1024;
 /// the closing NUL.
 const LINUX_CMDLINE: usize = 2048;
 /// `HVM_MAX_VCPUS` of `xen/include/public/hvm/hvm_info_table.h`.
-const MAX_VCPUS: i64 = 128;
+pub(super) const MAX_VCPUS: i64 = 128;
 /// `PATH_MAX` of Linux, with the closing NUL.
-const PATH_MAX: usize = 4096;
+pub(super) const PATH_MAX: usize = 4096;
 
 /// A domid that Xen uses as asked.
 pub(super) fn domid(field: &Field<i64>, faults: &mut Faults<'_>) -> Option<Domid> {
@@ -41,7 +42,12 @@ pub(super) fn domid(field: &Field<i64>, faults: &mut Faults<'_>) -> Option<Domid
             ),
         };
         let hint = format!("use a number from {} to {}", Domid::MIN, Domid::MAX);
-        faults.add(faults.at(field, message).because(why).hint(hint));
+        faults.add(
+            faults
+                .at(field, Code::Domid, message)
+                .because(why)
+                .hint(hint),
+        );
     }
     found
 }
@@ -62,7 +68,7 @@ pub(super) fn pcr(field: &Field<i64>, faults: &mut Faults<'_>) -> Option<PcrInde
             "use a PCR from 8 to 15; domb's own is {}",
             PcrIndex::DEFAULT
         );
-        faults.add(faults.at(field, message).because(why).hint(hint));
+        faults.add(faults.at(field, Code::Pcr, message).because(why).hint(hint));
     }
     found
 }
@@ -92,7 +98,7 @@ pub(super) fn initial(field: &Field<&str>, faults: &mut Faults<'_>) -> Option<In
         quote(field.value)
     );
     let fault = faults
-        .at(field, message)
+        .at(field, Code::ExpectInitial, message)
         .because("the launch could not tell an untouched PCR from another")
         .hint("use \"zero\", or BANK:HEX for each bank, as in \"sha256:…\" with 64 digits");
     faults.add(fault);
@@ -106,7 +112,11 @@ pub(super) fn vcpus(field: &Field<i64>, faults: &mut Faults<'_>) -> Option<u32> 
         .ok()
         .filter(|n| (1..=MAX_VCPUS).contains(&i64::from(*n)));
     if found.is_none() {
-        let fault = faults.at(field, format!("`vcpus` is 1 to {MAX_VCPUS}, not {asked}"));
+        let fault = faults.at(
+            field,
+            Code::Vcpus,
+            format!("`vcpus` is 1 to {MAX_VCPUS}, not {asked}"),
+        );
         faults.add(if asked < 1 {
             fault
                 .because("a domain without a virtual CPU never runs")
@@ -127,12 +137,13 @@ pub(super) fn name(field: &Field<&str>, faults: &mut Faults<'_>) -> Option<Domai
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+');
     let fault = if text.is_empty() {
         faults
-            .at(field, "a domain's name is empty")
+            .at(field, Code::Name, "a domain's name is empty")
             .hint("give it a name, as in name = \"net\"")
     } else if let Some(bad) = text.chars().find(|c| !allowed(*c)) {
         faults
             .at(
                 field,
+                Code::Name,
                 format!(
                     "`name` \"{shown}\" has the character '{}'",
                     quote(&bad.to_string())
@@ -144,22 +155,27 @@ pub(super) fn name(field: &Field<&str>, faults: &mut Faults<'_>) -> Option<Domai
         faults
             .at(
                 field,
+                Code::Name,
                 format!("`name` \"{shown}\" has {} characters", text.len()),
             )
             .hint(format!("use at most {}", DomainName::MAX_LEN))
     } else if text.bytes().all(|b| b.is_ascii_digit()) {
         faults
-            .at(field, format!("`name` \"{shown}\" is a number"))
+            .at(field, Code::Name, format!("`name` \"{shown}\" is a number"))
             .because("xl takes a number for a domid, and would act on another domain")
             .hint(format!("put a letter in it, as in name = \"d{shown}\""))
     } else if text == "Domain-0" {
         faults
-            .at(field, "`name` \"Domain-0\" belongs to domain 0")
+            .at(field, Code::Name, "`name` \"Domain-0\" belongs to domain 0")
             .because("libxl refuses a second domain of that name while it builds it")
             .hint("give this domain another name")
     } else if matches!(text, "." | "..") {
         faults
-            .at(field, format!("`name` \"{shown}\" means a directory"))
+            .at(
+                field,
+                Code::Name,
+                format!("`name` \"{shown}\" means a directory"),
+            )
             .hint("put a letter in it")
     } else {
         return Some(DomainName(text.to_owned()));
@@ -173,7 +189,11 @@ pub(super) fn uuid(field: &Field<&str>, faults: &mut Faults<'_>) -> Option<Uuid>
     match Uuid::parse(field.value) {
         Some(Uuid([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])) => {
             let fault = faults
-                .at(field, "the UUID of all zeroes belongs to domain 0")
+                .at(
+                    field,
+                    Code::Uuid,
+                    "the UUID of all zeroes belongs to domain 0",
+                )
                 .hint("leave `uuid` out, and one is derived from name and domid");
             faults.add(fault);
             None
@@ -183,6 +203,7 @@ pub(super) fn uuid(field: &Field<&str>, faults: &mut Faults<'_>) -> Option<Uuid>
             let fault = faults
                 .at(
                     field,
+                    Code::Uuid,
                     format!("`uuid` \"{}\" is not a UUID", quote(field.value)),
                 )
                 .hint(
@@ -206,6 +227,7 @@ pub(super) fn seclabel(field: &Field<&str>, faults: &mut Faults<'_>) -> Option<S
     let fault = faults
         .at(
             field,
+            Code::Seclabel,
             format!(
                 "`seclabel` \"{}\" is not user:role:type",
                 quote(field.value)
@@ -234,7 +256,11 @@ pub(super) fn cmdline(
             ),
         };
         let fault = faults
-            .at(field, format!("`cmdline` contains {what}"))
+            .at(
+                field,
+                Code::CmdlineCharacters,
+                format!("`cmdline` contains {what}"),
+            )
             .because(why);
         faults.add(match bad {
             '\n' | '\r' => {
@@ -248,6 +274,7 @@ pub(super) fn cmdline(
         let fault = faults
             .at(
                 field,
+                Code::CmdlineTooLong,
                 format!("`cmdline` has {} bytes, more than 1023", text.len()),
             )
             .because(
@@ -261,6 +288,7 @@ pub(super) fn cmdline(
         let fault = faults
             .warn_at(
                 field,
+                Code::CmdlineTooLong,
                 format!("`cmdline` has {} bytes, more than 2047", text.len()),
             )
             .because("Linux on x86 keeps the first 2047 bytes (COMMAND_LINE_SIZE)")
@@ -276,20 +304,25 @@ pub(super) fn path(field: &Field<&str>, faults: &mut Faults<'_>) -> Option<PathB
     let text = field.value;
     let fault = if text.is_empty() {
         faults
-            .at(field, format!("`{key}` is an empty path"))
+            .at(field, Code::Path, format!("`{key}` is an empty path"))
             .hint(match key {
                 "kernel" => "name the kernel's file, relative to this one or absolute",
                 _ => "leave the key out if there is no such file",
             })
     } else if text.contains('\0') {
         faults
-            .at(field, format!("`{key}` contains a NUL character"))
+            .at(
+                field,
+                Code::Path,
+                format!("`{key}` contains a NUL character"),
+            )
             .because("Linux would open what stands before it")
             .hint("take it out")
     } else if text.contains(char::is_control) {
         faults
             .at(
                 field,
+                Code::Path,
                 format!("`{key}` contains a control character: \"{}\"", quote(text)),
             )
             .because("it would garble every report the path is printed in")
@@ -298,6 +331,7 @@ pub(super) fn path(field: &Field<&str>, faults: &mut Faults<'_>) -> Option<PathB
         faults
             .at(
                 field,
+                Code::Path,
                 format!("`{key}` has {} bytes, more than 4095", text.len()),
             )
             .because("Linux opens no path that long (PATH_MAX)")
@@ -306,6 +340,7 @@ pub(super) fn path(field: &Field<&str>, faults: &mut Faults<'_>) -> Option<PathB
         faults
             .at(
                 field,
+                Code::Path,
                 format!("`{key}` names a directory: \"{}\"", quote(text)),
             )
             .hint("name a file")

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The JSON schema of `launch.toml`, made from the tables and limits that the
+//! reader itself uses, so that editors complete and check the same keys.
+//!
+//! A schema can say what one value may be, not what several mean together: a
+//! file that fits it can still be refused by [`Config::check`].
+
+use serde_json::{Map, Value, json};
+
+use super::keys::Section;
+use super::raw::{AFTER_FAILURE, ON_FAILURE, REQUIRED, TPM, TYPE};
+use super::values::{MAX_VCPUS, PATH_MAX};
+use super::{Config, DomainName, libxl};
+use crate::units::{Domid, PcrIndex};
+
+/// The schema (JSON Schema 2020-12).
+#[must_use]
+pub fn schema() -> Value {
+    let mut root = table(Section::Top);
+    root.insert("required".to_owned(), json!(["domain"]));
+    let mut out = Map::new();
+    let heading = [
+        (
+            "$schema",
+            json!("https://json-schema.org/draft/2020-12/schema"),
+        ),
+        ("title", json!("domb launch configuration")),
+        (
+            "description",
+            json!("launch.toml: what the boot domain builds, measures and leaves"),
+        ),
+    ];
+    out.extend(heading.map(|(key, value)| (key.to_owned(), value)));
+    out.extend(root);
+    out.insert("$defs".to_owned(), json!({ "value": any_value() }));
+    out.into()
+}
+
+/// A table with exactly the keys that `section` has.
+fn table(section: Section) -> Map<String, Value> {
+    let properties: Map<String, Value> = section
+        .keys()
+        .iter()
+        .map(|key| {
+            let (schema, about) = property(section, key);
+            let mut schema = schema;
+            schema.insert("description".to_owned(), json!(about));
+            ((*key).to_owned(), schema.into())
+        })
+        .collect();
+    let mut out = Map::new();
+    out.insert("type".to_owned(), json!("object"));
+    out.insert("properties".to_owned(), properties.into());
+    out.insert("additionalProperties".to_owned(), json!(false));
+    out
+}
+
+/// One key: what its value may be, and what it is for.
+fn property(section: Section, key: &str) -> (Map<String, Value>, &'static str) {
+    let (schema, about) = match (section, key) {
+        (Section::Top, "script") => (
+            path(),
+            "the launch script; without one, every domain is allowed",
+        ),
+        (Section::Top, "exit") => (
+            json!({ "enum": ["process"], "default": "process" }),
+            "how the boot domain leaves",
+        ),
+        (Section::Top, "after_failure") => (
+            words(AFTER_FAILURE),
+            "what PID 1 does when the launch did not succeed",
+        ),
+        (Section::Top, "measure") => (
+            table(Section::Measure).into(),
+            "what is measured, and where",
+        ),
+        (Section::Top, "platform") => (
+            table(Section::Platform).into(),
+            "what is known about the machine, for domb check",
+        ),
+        (Section::Top, "control") => (
+            table(Section::Control).into(),
+            "what domain 0 becomes after the hand-off",
+        ),
+        (Section::Top, "domain") => (domains(), "the domains, in any order"),
+        (Section::Top, "data") => (free(), "values for the launch script"),
+        (Section::Measure, "tpm") => (words(TPM), "whether a launch without a TPM is a launch"),
+        (Section::Measure, "pcr") => (pcr(), "the PCR that domb extends"),
+        (Section::Measure, "expect_initial") => (
+            json!({ "type": "string", "pattern": "^(zero|\\s*((sha1:[0-9a-fA-F]{40}|sha256:[0-9a-fA-F]{64}|sha384:[0-9a-fA-F]{96}|sha512:[0-9a-fA-F]{128})(\\s+|$))+)$" }),
+            "what the PCR has to hold before the launch: \"zero\", or BANK:HEX for each bank",
+        ),
+        (Section::Platform, "memory") => (size(), "the machine's memory"),
+        (Section::Control, "ramdisk") => (
+            path(),
+            "a cpio archive that becomes the control domain's root",
+        ),
+        (Section::Control, "init") => (
+            json!({ "type": "string", "pattern": "^/[^\\x00-\\x1f]*[^/\\x00-\\x1f]$", "default": "/init" }),
+            "the init to run in that root",
+        ),
+        (Section::Control, "args") => (
+            json!({ "type": "array", "items": { "type": "string", "pattern": "^[^\\x00]*$" } }),
+            "arguments of that init",
+        ),
+        (Section::Domain, key) => domain(key),
+        _ => (json!({}), ""),
+    };
+    match schema {
+        Value::Object(schema) => (schema, about),
+        _ => (Map::new(), about),
+    }
+}
+
+/// A key of `[[domain]]`.
+fn domain(key: &str) -> (Value, &'static str) {
+    match key {
+        "name" => (
+            json!({
+                "type": "string", "minLength": 1, "maxLength": DomainName::MAX_LEN,
+                "pattern": "^[A-Za-z0-9._+-]+$",
+                "not": { "anyOf": [{ "pattern": "^[0-9]+$" }, { "enum": ["Domain-0", ".", ".."] }] },
+            }),
+            "the domain's name, as xl list shows it",
+        ),
+        "domid" => (
+            json!({ "type": "integer", "minimum": Domid::MIN, "maximum": Domid::MAX }),
+            "the fixed domid",
+        ),
+        "type" => (words(TYPE), "the domain's type"),
+        "kernel" => (path(), "the kernel: a bzImage or an ELF file"),
+        "ramdisk" => (path(), "the ramdisk"),
+        "cmdline" => (
+            json!({ "type": "string", "pattern": "^[^\\x00-\\x08\\x0a-\\x1f\\x7f-\\x9f]*$" }),
+            "the kernel's command line",
+        ),
+        "memory" => (size(), "memory at start"),
+        "maxmem" => (
+            size(),
+            "memory the domain may grow to; the same as `memory` unless said",
+        ),
+        "vcpus" => (
+            json!({ "type": "integer", "minimum": 1, "maximum": MAX_VCPUS, "default": 1 }),
+            "the number of virtual CPUs",
+        ),
+        "uuid" => (
+            json!({
+                "type": "string",
+                "pattern": "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$",
+                "not": { "pattern": "^[0-]*$" },
+            }),
+            "the UUID; derived from name and domid unless said",
+        ),
+        "seclabel" => (
+            json!({ "type": "string", "pattern": "^[A-Za-z0-9_.-]+(:[A-Za-z0-9_.-]+){2}$" }),
+            "the Flask label, user:role:type",
+        ),
+        "after" => (
+            json!({ "type": "array", "items": { "type": "string" } }),
+            "the domains that are started before this one",
+        ),
+        "on_failure" => (
+            words(ON_FAILURE),
+            "what the failure of this domain means for the launch",
+        ),
+        "libxl" => (pass_through(), "further fields of libxl_domain_config"),
+        _ => (json!({}), ""),
+    }
+}
+
+fn domains() -> Value {
+    let mut domain = table(Section::Domain);
+    let required: Vec<&str> = REQUIRED.iter().map(|(key, _)| *key).collect();
+    domain.insert("required".to_owned(), json!(required));
+    json!({ "type": "array", "minItems": 1, "maxItems": Config::MAX_DOMAINS, "items": domain })
+}
+
+/// `[domain.libxl]`: what libxl has, without what domb writes itself. Fields
+/// that are not known may be a later libxl's.
+fn pass_through() -> Value {
+    let structs = libxl::STRUCTS.iter().map(|(part, fields)| {
+        let field = |name: &str| {
+            let at = format!("{part}.{name}");
+            let refused = libxl::OWNED.iter().chain(libxl::UNMEASURED);
+            let refused = refused.into_iter().any(|(path, _)| *path == at);
+            let schema = match (refused, name.strip_prefix("type.")) {
+                (true, _) => json!(false),
+                (false, Some(_)) => part_of_type(&at),
+                (false, None) => json!({ "$ref": "#/$defs/value" }),
+            };
+            (name.to_owned(), schema)
+        };
+        let fields: Map<String, Value> = fields.split_whitespace().map(field).collect();
+        let schema = json!({
+            "type": "object",
+            "properties": fields,
+            "additionalProperties": { "$ref": "#/$defs/value" },
+        });
+        ((*part).to_owned(), schema)
+    });
+    let lists = libxl::LISTS.split_whitespace().map(|name| {
+        let items = json!({ "$ref": "#/$defs/value" });
+        (name.to_owned(), json!({ "type": "array", "items": items }))
+    });
+    let properties: Map<String, Value> = structs.chain(lists).collect();
+    json!({
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": { "$ref": "#/$defs/value" },
+    })
+}
+
+fn part_of_type(at: &str) -> Value {
+    let prefix = format!("{at}.");
+    let refused: Map<String, Value> = libxl::OWNED
+        .iter()
+        .chain(libxl::UNMEASURED)
+        .filter_map(|(path, _)| Some((path.strip_prefix(&prefix)?.to_owned(), json!(false))))
+        .collect();
+    json!({
+        "type": "object",
+        "properties": refused,
+        "additionalProperties": { "$ref": "#/$defs/value" },
+    })
+}
+
+fn words<T>(words: &[(&str, T)]) -> Value {
+    let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+    json!({ "enum": words })
+}
+
+fn path() -> Value {
+    json!({ "type": "string", "pattern": "^[^\\x00-\\x1f\\x7f-\\x9f]*[^/\\x00-\\x1f\\x7f-\\x9f]$", "maxLength": PATH_MAX - 1 })
+}
+
+fn size() -> Value {
+    json!({ "type": "string", "pattern": "^\\s*0*[1-9][0-9]*\\s*[KMGT]\\s*$", "examples": ["256M", "4G"] })
+}
+
+fn pcr() -> Value {
+    let fits: Vec<i64> = (0..24)
+        .filter(|index| PcrIndex::new(*index).is_some())
+        .collect();
+    json!({ "enum": fits, "default": PcrIndex::DEFAULT })
+}
+
+fn free() -> Value {
+    json!({ "type": "object", "additionalProperties": { "$ref": "#/$defs/value" } })
+}
+
+/// What a launch script and libxl can take.
+fn any_value() -> Value {
+    json!({
+        "type": ["string", "boolean", "integer", "array", "object"],
+        "items": { "$ref": "#/$defs/value" },
+        "additionalProperties": { "$ref": "#/$defs/value" },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_of_every_table_is_described() {
+        for section in Section::ALL {
+            for key in section.keys() {
+                let (schema, about) = property(section, key);
+                assert!(!schema.is_empty() && !about.is_empty(), "{section:?} {key}");
+            }
+        }
+    }
+}

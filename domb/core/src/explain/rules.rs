@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Faults between values: C040 to C054.
+
+use super::{Code, Explanation};
+
+pub(super) const TABLE: &[Explanation] = &[
+    Explanation {
+        code: Code::UsedTwice,
+        title: "a name, domid or UUID is used twice",
+        cause: "Xen refuses a second domain of the same domid and libxl one of the same name, in \
+                the middle of the launch; tools that find domains by UUID would act on the wrong \
+                one.",
+        wrong: "[[domain]]\nname = \"net\"\ndomid = 7\ntype = \"pvh\"\nkernel = \"vmlinuz\"\nmemory = \"256M\"\n\n\
+                [[domain]]\nname = \"web\"\ndomid = 7\ntype = \"pvh\"\nkernel = \"vmlinuz\"\nmemory = \"256M\"",
+        right: "[[domain]]\nname = \"net\"\ndomid = 7\ntype = \"pvh\"\nkernel = \"vmlinuz\"\nmemory = \"256M\"\n\n\
+                [[domain]]\nname = \"web\"\ndomid = 9\ntype = \"pvh\"\nkernel = \"vmlinuz\"\nmemory = \"256M\"",
+        remedy: "Give one of the two another; the message shows both places.",
+    },
+    Explanation {
+        code: Code::AfterUnknown,
+        title: "`after` names a domain that does not exist",
+        cause: "The domain would wait for something that never starts.",
+        wrong: "after = [\"stroe\"]",
+        right: "after = []",
+        remedy: "Use the `name` of another [[domain]] of this file.",
+    },
+    Explanation {
+        code: Code::AfterItself,
+        title: "a domain waits for itself",
+        cause: "It would never be started.",
+        wrong: "after = [\"net\"]",
+        right: "after = []",
+        remedy: "Take its own name out of `after`.",
+    },
+    Explanation {
+        code: Code::AfterCircle,
+        title: "`after` goes in a circle",
+        cause: "Each of the domains would wait for the next, and none would be started.",
+        wrong: "[[domain]]\nname = \"a\"\ndomid = 1\ntype = \"pvh\"\nkernel = \"vmlinuz\"\nmemory = \"256M\"\nafter = [\"b\"]\n\n\
+                [[domain]]\nname = \"b\"\ndomid = 2\ntype = \"pvh\"\nkernel = \"vmlinuz\"\nmemory = \"256M\"\nafter = [\"a\"]",
+        right: "[[domain]]\nname = \"a\"\ndomid = 1\ntype = \"pvh\"\nkernel = \"vmlinuz\"\nmemory = \"256M\"\n\n\
+                [[domain]]\nname = \"b\"\ndomid = 2\ntype = \"pvh\"\nkernel = \"vmlinuz\"\nmemory = \"256M\"\nafter = [\"a\"]",
+        remedy: "Take one of the names out of an `after`; the message lists the circle.",
+    },
+    Explanation {
+        code: Code::AfterTwice,
+        title: "`after` names the same domain twice",
+        cause: "It does no harm, but one of the two was probably meant to be another.",
+        wrong: "[[domain]]\nname = \"a\"\ndomid = 1\ntype = \"pvh\"\nkernel = \"vmlinuz\"\nmemory = \"256M\"\n\n\
+                [[domain]]\nname = \"b\"\ndomid = 2\ntype = \"pvh\"\nkernel = \"vmlinuz\"\nmemory = \"256M\"\nafter = [\"a\", \"a\"]",
+        right: "[[domain]]\nname = \"a\"\ndomid = 1\ntype = \"pvh\"\nkernel = \"vmlinuz\"\nmemory = \"256M\"\n\n\
+                [[domain]]\nname = \"b\"\ndomid = 2\ntype = \"pvh\"\nkernel = \"vmlinuz\"\nmemory = \"256M\"\nafter = [\"a\"]",
+        remedy: "Once is enough.",
+    },
+    Explanation {
+        code: Code::MemorySum,
+        title: "the domains' memory does not fit the platform",
+        cause: "Xen, the boot domain and page tables need memory as well; a domain could not be \
+                built.",
+        wrong: "[platform]\nmemory = \"256M\"",
+        right: "[platform]\nmemory = \"4G\"",
+        remedy: "Give the domains less, or correct [platform] memory.",
+    },
+    Explanation {
+        code: Code::NothingToContinueTo,
+        title: "`after_failure` is \"continue\" without a control domain",
+        cause: "After a failure there would be nothing to go on to.",
+        wrong: "after_failure = \"continue\"",
+        right: "after_failure = \"continue\"\n[control]\nramdisk = \"control.cpio\"",
+        remedy: "Add [control] with ramdisk and init, or use \"halt\" or \"reboot\".",
+    },
+    Explanation {
+        code: Code::ControlInitRelative,
+        title: "the control domain's init is not an absolute path",
+        cause: "It is run as the first process, where there is no directory to count from.",
+        wrong: "[control]\nramdisk = \"control.cpio\"\ninit = \"sbin/init\"",
+        right: "[control]\nramdisk = \"control.cpio\"\ninit = \"/sbin/init\"",
+        remedy: "Begin it with /.",
+    },
+    Explanation {
+        code: Code::ControlInitIsDomb,
+        title: "the control domain's init is domb itself",
+        cause: "Without `ramdisk` the control domain runs in the boot domain's own root, and \
+                /init is domb there: the launch would begin again.",
+        wrong: "[control]\ninit = \"/init\"",
+        right: "[control]\nramdisk = \"control.cpio\"\ninit = \"/init\"",
+        remedy: "Name the control domain's root with `ramdisk`, or another `init`.",
+    },
+    Explanation {
+        code: Code::ControlArgs,
+        title: "an argument of the control domain's init has a NUL character",
+        cause: "Linux passes only what stands before it.",
+        wrong: "[control]\nramdisk = \"control.cpio\"\nargs = [\"a\\u0000b\"]",
+        right: "[control]\nramdisk = \"control.cpio\"\nargs = [\"a\", \"b\"]",
+        remedy: "Take it out.",
+    },
+    Explanation {
+        code: Code::LibxlOwned,
+        title: "a field of libxl that domb writes itself",
+        cause: "Two places that say different things about a domain are one too many: domb writes \
+                this field from a key of [[domain]], checked and measured.",
+        wrong: "[domain.libxl.b_info]\nmax_vcpus = 2",
+        right: "[domain.libxl.b_info]\nclaim_mode = true",
+        remedy: "Use the key that the hint names.",
+    },
+    Explanation {
+        code: Code::LibxlUnmeasured,
+        title: "a field of libxl that would boot unmeasured bytes",
+        cause: "A boot loader picks a kernel that nobody has measured, and a shim is one.",
+        wrong: "[domain.libxl.b_info]\nbootloader = \"pygrub\"",
+        right: "[domain.libxl.b_info]\nclaim_mode = true",
+        remedy: "Name what shall boot with `kernel` and `ramdisk`.",
+    },
+    Explanation {
+        code: Code::LibxlUnknown,
+        title: "a field that libxl 4.17 does not have",
+        cause: "A libxl without the field would skip it, so building the domain would fail. It is \
+                a warning, because a later libxl may have it.",
+        wrong: "[domain.libxl.b_info]\nclaim_mod = true",
+        right: "[domain.libxl.b_info]\nclaim_mode = true",
+        remedy: "Look the name up in libxl_types.idl of the Xen you run.",
+    },
+    Explanation {
+        code: Code::LibxlShape,
+        title: "a field of libxl in the wrong shape",
+        cause: "`c_info` and `b_info` are tables; `disks`, `nics` and the like are lists of tables.",
+        wrong: "[domain.libxl.nics]\nmac = \"00:16:3e:00:00:01\"",
+        right: "[[domain.libxl.nics]]\nmac = \"00:16:3e:00:00:01\"",
+        remedy: "Write the heading that the hint shows.",
+    },
+    Explanation {
+        code: Code::LibxlOtherType,
+        title: "a field for domains of another type",
+        cause: "libxl reads the part of the domain's own type only: the setting has no effect.",
+        wrong: "[domain.libxl.b_info]\n\"type.pv\" = { e820_host = true }",
+        right: "[domain.libxl.b_info]\nclaim_mode = true",
+        remedy: "Take it out, or change the domain's `type`.",
+    },
+];
