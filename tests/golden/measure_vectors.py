@@ -111,13 +111,17 @@ class Launch:
             self.text("cmdline", domain.get("cmdline", "").encode(), name)
             self.text("domain-config", canonical(domain_config(domain)), name)
         if given["allowed"] is not None:
-            self.text("verdict", canonical({"domains": [
-                {"domid": domain["domid"], "name": domain["name"],
-                 "verdict": "allow" if domain["name"] in given["allowed"] else "deny"}
-                for domain in domains
-            ]}))
+            self.text("verdict", canonical({"domains": [self.decided(domain) for domain in domains]}))
         left_out = [domain["name"] for domain in domains if domain["name"] in given["left_out"]]
         self.text("final", canonical({"left_out": left_out, "outcome": given["outcome"]}))
+
+    def decided(self, domain):
+        name = domain["name"]
+        verdict = "allow" if name in self.given["allowed"] else "deny"
+        decided = {"domid": domain["domid"], "name": name, "verdict": verdict}
+        if name in self.given.get("changes", {}):
+            decided["changes"] = self.given["changes"][name]
+        return decided
 
     def log(self):
         banks = self.given["banks"]

@@ -141,19 +141,21 @@ fn text_details(old: &str, new: &str) -> Vec<String> {
         .collect()
 }
 
-/// Gives the verdict's list one key per domain.
+/// Gives the verdict's list one key per domain: its word, and what the script
+/// changes in it.
 fn flattened(members: Map<String, Value>) -> Map<String, Value> {
-    let verdicts = members
-        .get("domains")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
+    let verdicts = members.get("domains").and_then(Value::as_array);
     let by_name: Map<String, Value> = verdicts
+        .into_iter()
+        .flatten()
         .filter_map(|verdict| {
-            Some((
-                verdict.get("name")?.as_str()?.to_owned(),
-                verdict.get("verdict")?.clone(),
-            ))
+            let name = verdict.get("name")?.as_str()?.to_owned();
+            let word = verdict.get("verdict")?.clone();
+            let decided = match verdict.get("changes") {
+                Some(changes) => Value::Array(vec![word, changes.clone()]),
+                None => word,
+            };
+            Some((name, decided))
         })
         .collect();
     if by_name.is_empty() { members } else { by_name }
@@ -318,6 +320,19 @@ mod tests {
             "{}",
             lines[1]
         );
+    }
+
+    #[test]
+    fn what_the_script_changes_in_a_domain_is_named_in_the_verdict() {
+        let (config, _) = full();
+        let allow = VerdictRecord::allow_all(&config);
+        let mut changed = allow.clone();
+        let memory = Map::from_iter([("memory".to_owned(), "128M".into())]);
+        changed.changes.insert(name("net"), memory);
+        let event = |record| [verdict_event(&config, record, &BANKS).unwrap()];
+        let lines = lines(&event(&allow), &event(&changed));
+        let detail = "\n    net \"allow\" → [\"allow\",{\"memory\":\"128M\"}]";
+        assert!(lines[0].ends_with(detail), "{}", lines[0]);
     }
 
     #[test]

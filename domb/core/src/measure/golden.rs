@@ -22,6 +22,8 @@ struct Input {
     flask_policy: Option<String>,
     banks: Vec<Bank>,
     allowed: Option<Vec<String>>,
+    #[serde(default)]
+    changes: serde_json::Map<String, Value>,
     outcome: String,
     left_out: Vec<String>,
 }
@@ -68,7 +70,11 @@ impl Input {
         if let Some(allowed) = &self.allowed {
             let verdict = VerdictRecord {
                 allowed: allowed.iter().map(|text| name(text)).collect(),
-                ..VerdictRecord::default()
+                changes: self
+                    .changes
+                    .iter()
+                    .map(|(text, keys)| (name(text), keys.as_object().unwrap().clone()))
+                    .collect(),
             };
             events.push(verdict_event(&config, &verdict, &self.banks).unwrap());
         }

@@ -17,6 +17,7 @@ mod fixture;
 #[cfg(test)]
 mod golden;
 pub mod hex;
+mod inputs;
 mod predict;
 mod record;
 mod sequence;
@@ -26,10 +27,8 @@ mod verify;
 pub use component::{Component, EV_EVENT_TAG, Entry, Event, FORMAT_VERSION, Original};
 pub use diff::{Change, diff};
 pub use digest::{Bank, Digest, Digests, Hasher};
+pub use inputs::{Artefact, Artefacts, DomainArtefacts, Outcome, VerdictRecord};
 pub use predict::{PredictedOutcome, Prediction, predict, replay, replay_all};
 pub use record::{LaunchRecord, RecordError};
-pub use sequence::{
-    Artefact, Artefacts, DomainArtefacts, Error, Outcome, VerdictRecord, domain_config,
-    failed_event, final_event, launch_events, verdict_event,
-};
+pub use sequence::{Error, domain_config, failed_event, final_event, launch_events, verdict_event};
 pub use verify::{BankCheck, check};

@@ -7,10 +7,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::sequence::{
-    Artefacts, Error, Outcome, VerdictRecord, final_event, launch_events, verdict_event,
+use super::{
+    Artefacts, Bank, Digest, Digests, Error, Event, Outcome, VerdictRecord, final_event,
+    launch_events, verdict_event,
 };
-use super::{Bank, Digest, Digests, Event};
 use crate::config::Config;
 use crate::units::PcrIndex;
 

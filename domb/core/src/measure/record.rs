@@ -9,7 +9,7 @@
 use serde_json::Value;
 
 use super::event_log::{EventLog, LogEntry};
-use super::{Bank, Component, Digests, EV_EVENT_TAG, Entry, Event, canonical, sequence};
+use super::{Bank, Component, Digests, EV_EVENT_TAG, Entry, Event, Outcome, canonical, sequence};
 use crate::units::PcrIndex;
 
 /// The events of one launch. Holding one proves that they are in the measuring
@@ -240,7 +240,7 @@ fn may_follow(event: &Event, next: &Event) -> bool {
 }
 
 fn is_failed(event: &Event) -> bool {
-    outcome(event).as_deref() == Some(sequence::Outcome::Failed.as_str())
+    outcome(event).as_deref() == Some(Outcome::Failed.as_str())
 }
 
 /// The domid in a domain's configuration, if that is of the domain the event
@@ -260,8 +260,7 @@ mod tests {
 
     use super::super::fixture::*;
     use super::super::{
-        Outcome, VerdictRecord, event_log, failed_event, final_event, launch_events, predict,
-        verdict_event,
+        VerdictRecord, event_log, failed_event, final_event, launch_events, predict, verdict_event,
     };
     use super::*;
     use crate::config::Config;

@@ -7,119 +7,14 @@
 //! configuration are refused: an event is never made for a part that is not
 //! the one configured.
 
-use std::collections::BTreeMap;
+use serde_json::{Value, json};
 
-use serde_json::{Map, Value, json};
-
-use super::{Bank, Component, Digests, Entry, Event, FORMAT_VERSION, Original, canonical};
+use super::{
+    Artefact, Artefacts, Bank, Component, Digests, Entry, Event, FORMAT_VERSION, Outcome,
+    VerdictRecord, canonical,
+};
 use crate::config::{Config, DomainConfig, DomainName, Exit, OnFailure};
 use crate::units::PcrIndex;
-
-/// A file that was read once and hashed.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Artefact {
-    /// The path as written in the launch configuration.
-    pub path: String,
-    /// How many bytes boot.
-    pub bytes: u64,
-    /// The digests of the bytes that boot.
-    pub digests: Digests,
-    /// The file those bytes were made from, where that is another.
-    pub original: Option<Original>,
-}
-
-impl Artefact {
-    /// SHA-256 of the bytes that boot, in hexadecimal digits; empty when the
-    /// bytes were not hashed with it.
-    #[must_use]
-    pub fn sha256(&self) -> String {
-        self.digests
-            .bank(Bank::Sha256)
-            .map(ToString::to_string)
-            .unwrap_or_default()
-    }
-}
-
-/// Every file of a launch.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Artefacts {
-    /// `script`.
-    pub script: Option<Artefact>,
-    /// The compiled Flask policy, where it is known.
-    pub flask_policy: Option<Artefact>,
-    /// `[control] ramdisk`.
-    pub control_ramdisk: Option<Artefact>,
-    /// Each domain's files, in any order.
-    pub domains: Vec<DomainArtefacts>,
-}
-
-/// The files of one domain.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct DomainArtefacts {
-    /// Whose they are.
-    pub name: DomainName,
-    /// `kernel`.
-    pub kernel: Artefact,
-    /// `ramdisk`.
-    pub ramdisk: Option<Artefact>,
-}
-
-/// What was decided about the domains: those named are allowed, every other
-/// domain of the configuration is denied. Reasons are not part of it: they are
-/// free text, go to the report, and do not change a PCR.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct VerdictRecord {
-    /// The allowed domains, in any order.
-    pub allowed: Vec<DomainName>,
-    /// What the launch script changes in them: per domain, keys of its table
-    /// and their new values.
-    pub changes: BTreeMap<DomainName, Map<String, Value>>,
-}
-
-impl VerdictRecord {
-    /// Every domain is allowed.
-    #[must_use]
-    pub fn allow_all(config: &Config) -> VerdictRecord {
-        VerdictRecord {
-            allowed: config
-                .domains
-                .iter()
-                .map(|domain| domain.name.clone())
-                .collect(),
-            changes: BTreeMap::new(),
-        }
-    }
-
-    /// Every domain is denied.
-    #[must_use]
-    pub fn deny_all() -> VerdictRecord {
-        VerdictRecord::default()
-    }
-}
-
-/// How a launch ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Outcome {
-    /// Every allowed domain that was not left out is built; the hand-off is
-    /// next.
-    Launched,
-    /// The launch script allowed no domain.
-    Refused,
-    /// The launch stopped for any other reason.
-    Failed,
-}
-
-impl Outcome {
-    /// The word that is measured.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Outcome::Launched => "launched",
-            Outcome::Refused => "refused",
-            Outcome::Failed => "failed",
-        }
-    }
-}
 
 /// Why there is no event sequence for these inputs.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -236,6 +131,7 @@ pub fn verdict_event(
     banks: &[Bank],
 ) -> Result<Event, Error> {
     known(config, &verdict.allowed)?;
+    known(config, verdict.changes.keys())?;
     let domains: Vec<Value> = by_domid(config)
         .into_iter()
         .map(|domain| {
@@ -337,14 +233,14 @@ fn by_domid(config: &Config) -> Vec<&DomainConfig> {
     domains
 }
 
-fn known(config: &Config, names: &[DomainName]) -> Result<(), Error> {
-    match names
-        .iter()
-        .find(|name| config.domain(name.as_str()).is_none())
-    {
-        Some(stray) => Err(Error::UnknownDomain(stray.clone())),
-        None => Ok(()),
-    }
+fn known<'a>(
+    config: &Config,
+    names: impl IntoIterator<Item = &'a DomainName>,
+) -> Result<(), Error> {
+    let stray = names
+        .into_iter()
+        .find(|name| config.domain(name.as_str()).is_none());
+    stray.map_or(Ok(()), |name| Err(Error::UnknownDomain(name.clone())))
 }
 
 /// Makes events of one launch.
@@ -430,6 +326,11 @@ impl Maker<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::Map;
+
+    use super::super::DomainArtefacts;
     use super::super::fixture::*;
     use super::*;
 
@@ -460,6 +361,12 @@ mod tests {
         assert_ne!(event(&allow).digests, event(&changed).digests);
         let text = event(&changed).entry.text.unwrap();
         assert!(text.contains(r#""changes":{"memory":"128M"}"#), "{text}");
+        let stray = VerdictRecord {
+            changes: BTreeMap::from([(name("nobody"), Map::new())]),
+            ..allow
+        };
+        let refused = verdict_event(&config, &stray, &BANKS);
+        assert_eq!(refused, Err(Error::UnknownDomain(name("nobody"))));
     }
 
     #[test]
