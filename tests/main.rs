@@ -12,4 +12,5 @@ mod generate;
 mod image;
 mod measure;
 mod policy;
+mod report;
 mod script;

@@ -47,6 +47,8 @@ enum Verb {
     Convert(convert::Options),
     /// Compare a Flask policy to Xen without labels, or ask it about a label
     Policy(flask::Options),
+    /// Show what a launch did
+    Report(report::Options),
     /// Say what a fault's code or an exit code means
     Explain(explain::Options),
     /// Make man pages, completions, the JSON schema or the list of codes
@@ -146,6 +148,7 @@ pub fn run() -> Exit {
         Verb::Script(options) => script::command(&options),
         Verb::Convert(options) => convert::command(&options),
         Verb::Policy(options) => flask::command(&options),
+        Verb::Report(options) => report::command(&options),
         Verb::Explain(options) => explain::command(&options),
         #[cfg(feature = "generate")]
         Verb::Generate(what) => generate::command(&what, Cli::command()),

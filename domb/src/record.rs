@@ -27,7 +27,7 @@ impl Report {
             self.domains.push(Domain {
                 name: domain.name.to_string(),
                 domid: domain.domid.value(),
-                kind: domain.kind.as_str(),
+                kind: domain.kind.as_str().into(),
                 state: DomainState::Pending,
                 reason: None,
                 changed: Vec::new(),
@@ -239,7 +239,7 @@ impl Report {
             phase: self
                 .phases
                 .last()
-                .map_or("start", |phase| phase.name)
+                .map_or("start", |phase| &phase.name)
                 .to_owned(),
             domain: error.domain().map(str::to_owned),
             cause: chain(error),

@@ -5,6 +5,9 @@
 //! It is written at the end of every launch, whatever the end was, and whole
 //! or not at all (a temporary file, then a rename).
 
+mod show;
+
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;
@@ -12,21 +15,23 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::console;
 use crate::exit::Exit;
+
+pub use show::{Options, command};
 
 /// The version of the report's format; a reader refuses any other.
 pub const VERSION: u32 = 1;
 
 /// A launch, told step by step.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Report {
     /// [`VERSION`].
     pub version: u32,
     /// The version of domb that wrote it.
-    pub domb: &'static str,
+    pub domb: Cow<'static, str>,
     /// The configuration's path.
     pub configuration: String,
     /// How it ended.
@@ -50,7 +55,7 @@ pub struct Report {
 }
 
 /// How a launch ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// It has not ended.
@@ -64,7 +69,7 @@ pub enum Outcome {
 }
 
 /// What went wrong.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Failure {
     /// The step that failed.
     pub phase: String,
@@ -81,10 +86,10 @@ pub struct Failure {
 }
 
 /// One step. Times are milliseconds since the kernel started.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Phase {
     /// The step's name.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// When it began.
     pub begin_ms: u64,
     /// When it ended; null when it failed.
@@ -92,7 +97,7 @@ pub struct Phase {
 }
 
 /// One domain of the configuration.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Domain {
     /// Its name.
     pub name: String,
@@ -100,12 +105,13 @@ pub struct Domain {
     pub domid: u16,
     /// `pv` or `pvh`.
     #[serde(rename = "type")]
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// What became of it.
     pub state: DomainState,
     /// Why, where it does not run.
     pub reason: Option<String>,
     /// What the launch script changed in it: `key = value`.
+    #[serde(default)]
     pub changed: Vec<String>,
     /// The label asked for; read back from Xen before it is called built.
     pub seclabel: Option<String>,
@@ -120,7 +126,7 @@ pub struct Domain {
 }
 
 /// What became of a domain.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DomainState {
     /// Nothing was decided before the launch ended.
@@ -138,7 +144,7 @@ pub enum DomainState {
 }
 
 /// A file that was loaded.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct File {
     /// The path as the configuration has it.
     pub path: String,
@@ -151,7 +157,7 @@ pub struct File {
 }
 
 /// What was measured.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Measurement {
     /// The PCR.
     pub pcr: u8,
@@ -161,6 +167,7 @@ pub struct Measurement {
     pub values: BTreeMap<String, String>,
     /// Bank name to what the PCR held before the first event, where that is
     /// not zero.
+    #[serde(default)]
     pub initial: BTreeMap<String, String>,
     /// Where the event log is.
     pub event_log: Option<String>,
@@ -169,7 +176,7 @@ pub struct Measurement {
 }
 
 /// Who decided what may start.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Policy {
     /// The launch script's path; null: none is configured, all are allowed.
     pub script: Option<String>,
@@ -180,7 +187,7 @@ pub struct Policy {
 }
 
 /// Who serves the platform after the hand-off.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Owners {
     /// The domid whose xenstored serves the rings.
     pub xenstore: u16,
@@ -196,7 +203,7 @@ impl Report {
     pub fn new(configuration: &Path) -> Report {
         Report {
             version: VERSION,
-            domb: env!("CARGO_PKG_VERSION"),
+            domb: env!("CARGO_PKG_VERSION").into(),
             configuration: configuration.display().to_string(),
             outcome: Outcome::Running,
             exit_code: Exit::Internal.code(),
@@ -217,7 +224,7 @@ impl Report {
     /// A step begins.
     pub fn begin(&mut self, name: &'static str) {
         self.phases.push(Phase {
-            name,
+            name: name.into(),
             begin_ms: now_ms(),
             end_ms: None,
         });
@@ -227,7 +234,7 @@ impl Report {
     pub fn end(&mut self, text: &str) {
         if let Some(phase) = self.phases.last_mut() {
             phase.end_ms = Some(now_ms());
-            console::line(phase.name, text);
+            console::line(&phase.name, text);
         }
     }
 

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! `domb report`: the boot report for people. Does not trust the file: what
+//! it quotes is shown with control characters escaped, and a version that it
+//! does not know is refused rather than half understood.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+
+use clap::Args;
+use domb_core::diagnostic::escape;
+use serde::Deserialize;
+
+use super::{Domain, DomainState, Failure, Measurement, Outcome, Policy, Report, VERSION};
+use crate::exit::Exit;
+use crate::output;
+
+/// What `domb report` is asked for.
+#[derive(Args)]
+pub struct Options {
+    /// The report
+    #[arg(default_value = "/run/domb/report.json")]
+    file: PathBuf,
+}
+
+/// The largest report that is read; one of 256 domains is a tenth of it.
+const MAX_BYTES: u64 = 8 << 20;
+
+/// Why a report cannot be shown.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("read the boot report {}\nhint: domb launch writes it; in a control domain it is handed over by the boot domain", .0.display())]
+    Read(PathBuf, #[source] io::Error),
+    #[error("read the boot report {}\nhint: it is not a report, or was damaged", .0.display())]
+    Json(PathBuf, #[source] serde_json::Error),
+    #[error("read the boot report {}: it has version {}, and this domb knows {VERSION}\nhint: use the domb that wrote it, or a newer one", .0.display(), .1)]
+    Version(PathBuf, u64),
+}
+
+/// Shows the report.
+#[must_use]
+pub fn command(options: &Options) -> Exit {
+    match read(options) {
+        Ok(report) => output::write(&show(&report), Exit::Success),
+        Err(error) => output::fail(&error, Exit::Load),
+    }
+}
+
+fn read(options: &Options) -> Result<Report, Error> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u64,
+    }
+    let path = || options.file.clone();
+    let mut bytes = Vec::new();
+    File::open(&options.file)
+        .and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes))
+        .map_err(|error| Error::Read(path(), error))?;
+    let json = |error| Error::Json(path(), error);
+    let Versioned { version } = serde_json::from_slice(&bytes).map_err(json)?;
+    if version != u64::from(VERSION) {
+        return Err(Error::Version(path(), version));
+    }
+    serde_json::from_slice(&bytes).map_err(json)
+}
+
+/// The report as text: the outcome and what went wrong first.
+fn show(report: &Report) -> String {
+    let mut out = Text::default();
+    let outcome = match report.outcome {
+        Outcome::Running => "has not ended",
+        Outcome::Launched => "launched",
+        Outcome::Refused => "refused by the launch script",
+        Outcome::Failed => "failed",
+    };
+    out.line(&format!("{}: {outcome}", report.configuration));
+    out.line(&format!(
+        "exit code {}, domb {}",
+        report.exit_code, report.domb
+    ));
+    if let Some(failure) = &report.failure {
+        show_failure(failure, &mut out);
+    }
+    out.list("warnings", &report.warnings);
+    out.heading("phases");
+    for phase in &report.phases {
+        let took = match phase.end_ms {
+            Some(end) => format!("{:>9}", seconds(end.saturating_sub(phase.begin_ms))),
+            None => "did not end".to_owned(),
+        };
+        let begin = seconds(phase.begin_ms);
+        out.line(&format!("  {:<8} at {begin:>9}  {took}", phase.name));
+    }
+    out.heading("domains");
+    for domain in &report.domains {
+        show_domain(domain, &mut out);
+    }
+    if let Some(measurement) = &report.measurement {
+        show_measurement(measurement, &mut out);
+    }
+    if let Some(policy) = &report.policy {
+        show_policy(policy, &mut out);
+    }
+    let owners = &report.owners;
+    out.heading("owners now");
+    out.line(&format!("  xenstore  domain {}", owners.xenstore));
+    out.line(&format!("  consoles  domain {}", owners.console));
+    out.line(&format!("  devices   domain {}", owners.hardware));
+    out.0
+}
+
+fn show_failure(failure: &Failure, out: &mut Text) {
+    out.heading("failure");
+    let domain = failure.domain.as_ref();
+    let domain = domain.map_or(String::new(), |name| format!(", domain {name}"));
+    out.line(&format!("  in phase {}{domain}", failure.phase));
+    for cause in &failure.cause {
+        out.block("  ", cause);
+    }
+    if let Some(hint) = &failure.hint {
+        out.block("  hint: ", hint);
+    }
+    out.list("the domain's console, its last lines", &failure.console);
+    out.list(
+        "the toolstack's log, its last lines",
+        &failure.toolstack_log,
+    );
+}
+
+fn show_domain(domain: &Domain, out: &mut Text) {
+    let state = match domain.state {
+        DomainState::Pending => "nothing was decided",
+        DomainState::Denied => "denied",
+        DomainState::Skipped => "left out",
+        DomainState::Destroyed => "destroyed",
+        DomainState::Built => "built, paused",
+        DomainState::Running => "running",
+    };
+    let reason = domain.reason.as_ref();
+    let reason = reason.map_or(String::new(), |reason| format!(": {reason}"));
+    let (domid, name, kind) = (domain.domid, &domain.name, &domain.kind);
+    out.line(&format!(
+        "  {domid:>5}  {name:<16} {kind:<4} {state}{reason}"
+    ));
+    let times = [("built", domain.built_ms), ("unpaused", domain.unpaused_ms)];
+    let times: Vec<String> = times
+        .iter()
+        .filter_map(|(what, at)| Some(format!("{what} at {}", seconds((*at)?))))
+        .collect();
+    if !times.is_empty() {
+        out.line(&format!("         {}", times.join(", ")));
+    }
+    if let Some(label) = &domain.seclabel {
+        out.line(&format!("         label    {label}"));
+    }
+    for (what, file) in [
+        ("kernel", Some(&domain.kernel)),
+        ("ramdisk", domain.ramdisk.as_ref()),
+    ] {
+        if let Some(file) = file {
+            let short: String = file.sha256.chars().take(16).collect();
+            let digest = if short.is_empty() {
+                "not hashed".to_owned()
+            } else {
+                format!("sha256 {short}...")
+            };
+            let (path, bytes) = (&file.path, file.bytes);
+            out.line(&format!(
+                "         {what:<8} {path}, {bytes} bytes, {digest}"
+            ));
+        }
+    }
+    for change in &domain.changed {
+        out.line(&format!("         changed by the launch script: {change}"));
+    }
+}
+
+fn show_measurement(measurement: &Measurement, out: &mut Text) {
+    out.heading("measurement");
+    if let Some(why) = &measurement.not_measured {
+        return out.line(&format!("  NOT MEASURED: {why}"));
+    }
+    let (pcr, events) = (measurement.pcr, measurement.events);
+    out.line(&format!("  PCR {pcr}, {events} events"));
+    for (bank, value) in &measurement.initial {
+        out.line(&format!("  {bank:<7} before: {value}"));
+    }
+    for (bank, value) in &measurement.values {
+        out.line(&format!("  {bank:<7} {value}"));
+    }
+    if let Some(log) = &measurement.event_log {
+        out.line(&format!("  event log {log}"));
+    }
+}
+
+fn show_policy(policy: &Policy, out: &mut Text) {
+    out.heading("launch script");
+    match &policy.script {
+        None => out.line("  none: every domain is allowed"),
+        Some(path) => out.line(&format!("  {path}")),
+    }
+    if let Some(digest) = &policy.sha256 {
+        out.line(&format!("  sha256 {digest}"));
+    }
+    for entry in &policy.log {
+        out.block("  it said: ", entry);
+    }
+}
+
+fn seconds(ms: u64) -> String {
+    format!("{}.{:03} s", ms / 1000, ms % 1000)
+}
+
+/// Text that grows line by line, and never holds what a terminal acts on.
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn line(&mut self, text: &str) {
+        self.0.push_str(escape(text).trim_end());
+        self.0.push('\n');
+    }
+
+    /// A text that may have several lines.
+    fn block(&mut self, prefix: &str, text: &str) {
+        let further = " ".repeat(prefix.len());
+        for (row, part) in text.lines().enumerate() {
+            let prefix = if row == 0 { prefix } else { further.as_str() };
+            self.line(&format!("{prefix}{part}"));
+        }
+    }
+
+    fn heading(&mut self, text: &str) {
+        self.0.push('\n');
+        self.line(text);
+    }
+
+    fn list(&mut self, heading: &str, entries: &[String]) {
+        if !entries.is_empty() {
+            self.heading(heading);
+            for entry in entries {
+                self.block("  ", entry);
+            }
+        }
+    }
+}
