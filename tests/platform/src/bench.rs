@@ -12,7 +12,7 @@ use std::process::Command;
 use crate::archive::Archive;
 use crate::error::{Error, Result};
 use crate::host::{self, Parts};
-use crate::machine::MachineSpec;
+use crate::machine::{MachineSpec, Tpm};
 use crate::root::{self, Step};
 
 /// The prepared parts and where everything is kept.
@@ -119,7 +119,7 @@ impl Bench {
             kernel: self.parts.kernel.clone(),
             kernel_cmdline: Vec::new(),
             modules: vec![image.to_owned()],
-            tpm: true,
+            tpm: Tpm::AllBanks,
         }
     }
 

@@ -24,7 +24,7 @@ pub use bench::Bench;
 pub use boot::{Boot, Case, End};
 pub use error::{Error, Result};
 pub use host::Parts;
-pub use machine::{Machine, MachineSpec};
+pub use machine::{Machine, MachineSpec, Tpm};
 pub use outcome::{Listed, Outcome, StepOutcome};
 pub use root::Step;
 pub use serial::{Line, Serial};

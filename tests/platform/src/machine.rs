@@ -31,8 +31,19 @@ pub struct MachineSpec {
     pub kernel_cmdline: Vec<String>,
     /// Domain 0's ramdisk, then anything else Xen shall find as a module.
     pub modules: Vec<PathBuf>,
-    /// Whether the machine has a TPM.
-    pub tpm: bool,
+    /// Its TPM.
+    pub tpm: Tpm,
+}
+
+/// The TPM of a machine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tpm {
+    /// There is none.
+    Absent,
+    /// One with every bank swtpm has.
+    AllBanks,
+    /// One whose only active banks are these, separated by commas.
+    Banks(&'static str),
 }
 
 /// A running machine. Dropping it ends QEMU and swtpm.
@@ -56,10 +67,13 @@ impl MachineSpec {
         fs::create_dir_all(&logs).map_err(Error::file("create", &logs))?;
         // A Unix socket's path has 107 bytes at most: not under the build directory.
         let sockets = tempfile::tempdir().map_err(Error::file("create", "a directory in /tmp"))?;
-        let swtpm = if self.tpm {
-            Some(Swtpm::start(sockets.path())?)
-        } else {
-            None
+        let swtpm = match self.tpm {
+            Tpm::Absent => None,
+            Tpm::AllBanks => Some(Swtpm::start(sockets.path())?),
+            Tpm::Banks(banks) => {
+                Swtpm::manufacture(sockets.path(), banks)?;
+                Some(Swtpm::start(sockets.path())?)
+            }
         };
 
         let mut command = self.command(swtpm.as_ref());
@@ -90,11 +104,13 @@ impl MachineSpec {
 
     fn command(&self, swtpm: Option<&Swtpm>) -> Command {
         let mut command = Command::new(QEMU);
+        // One thread for both CPUs: on a busy host a CPU that waits for a lock would
+        // otherwise burn the time that the holder of the lock needs.
         // Other CPU models crash Xen or the PV kernel under emulation; +npt is what PVH needs.
         command
             .args([
                 "-accel",
-                "tcg",
+                "tcg,thread=single",
                 "-machine",
                 "q35",
                 "-cpu",
@@ -199,7 +215,7 @@ mod tests {
             kernel: "/boot/vmlinuz".into(),
             kernel_cmdline: vec!["a=1,2".into()],
             modules: vec!["one".into(), "two".into()],
-            tpm: false,
+            tpm: Tpm::Absent,
         };
         assert_eq!(
             spec.initrd(),

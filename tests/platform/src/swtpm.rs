@@ -52,6 +52,25 @@ impl Swtpm {
         Ok(swtpm)
     }
 
+    /// Makes a new TPM in `state` (made if missing) with only these banks
+    /// active, separated by commas.
+    pub fn manufacture(state: &Path, banks: &str) -> Result<()> {
+        fs::create_dir_all(state).map_err(Error::file("create", state))?;
+        let output = Command::new("swtpm_setup")
+            .args(["--tpm2", "--overwrite", "--pcr-banks", banks, "--tpmstate"])
+            .arg(state)
+            .output()
+            .map_err(|source| Error::Start {
+                program: "swtpm_setup".into(),
+                source,
+            })?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        Err(Error::Untrue(format!("swtpm_setup failed: {said}")))
+    }
+
     /// Where QEMU's chardev connects.
     #[must_use]
     pub fn socket(&self) -> &Path {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{by_hand, ensure, failures, same_domains, scripts, state};
+use super::{by_hand, ensure, failures, measurement, same_domains, scripts, state};
 use crate::archive::Archive;
 use crate::bench::Bench;
 use crate::boot::{Boot, Case, End};
@@ -35,6 +35,7 @@ pub fn boot() -> Boot {
     ];
     cases.extend(scripts::cases());
     cases.extend(failures::cases());
+    cases.extend(measurement::cases());
     cases.push(by_hand::xl_create_case());
     Boot {
         name: "example",

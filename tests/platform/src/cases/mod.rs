@@ -7,6 +7,7 @@ pub mod by_hand;
 pub mod example;
 pub mod failures;
 pub mod first_init;
+pub mod measurement;
 pub mod scripts;
 
 use serde_json::Value;
@@ -25,6 +26,8 @@ pub fn all() -> Vec<Boot> {
         first_init::tampered(),
         first_init::denied(),
         first_init::refused(),
+        measurement::one_bank(),
+        measurement::without_tpm(),
         by_hand::boot(),
     ]
 }
