@@ -274,6 +274,11 @@ fn files() -> TempDir {
             "launch.rhai",
             b"fn launch(facts, plan) { plan.allow_all(); plan }\n",
         ),
+        (
+            "slip.rhai",
+            b"fn launch(facts, plan) {\n    plna.allow_all();\n    plan\n}\n",
+        ),
+        ("no-launch.rhai", b"fn start(facts, plan) { plan }\n"),
         ("text", b"This is not a kernel.\n"),
         ("garbage", &[0xff; 64]),
         ("empty", b""),

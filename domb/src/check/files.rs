@@ -11,8 +11,10 @@ use std::path::{Path, PathBuf};
 use domb_core::config::{Artefact, ArtefactKind, Config, DomainType, nearest, resolve};
 use domb_core::diagnostic::{Diagnostic, escape};
 use domb_core::explain::Code;
+use domb_core::policy::{self, Limits, Script};
 
 use super::escape_path;
+use crate::policy::Meter;
 use crate::{kernel, ramdisk};
 
 /// The files of one configuration; each is read once, however often named.
@@ -189,15 +191,7 @@ fn inspect(path: &Path, content: Content) -> Result<Found, Fault> {
         });
     }
     match content {
-        Content::Script => match str::from_utf8(&bytes) {
-            Ok(_) => Ok(Found::Script),
-            Err(error) => Err(Fault {
-                code: Code::Script,
-                message: format!("{shown} is no launch script: {error}"),
-                consequence: Some("a script that cannot be read denies everything"),
-                hint: Some("name a Rhai script, saved as UTF-8".to_owned()),
-            }),
-        },
+        Content::Script => script(path, &bytes).map(|()| Found::Script),
         Content::Kernel => match kernel::bootable(&bytes) {
             Ok(bootable) => Ok(Found::Kernel(bootable.entries)),
             Err(error) => Err(unusable(&shown, Code::Kernel, &error)),
@@ -209,6 +203,28 @@ fn inspect(path: &Path, content: Content) -> Result<Found, Fault> {
             Err(error) => Err(unusable(&shown, Code::Ramdisk, &error)),
         },
     }
+}
+
+/// Compiles a launch script within the limits of a launch.
+fn script(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
+    let limits = Limits::default();
+    let compiled = Script::new(&escape_path(path), bytes)
+        .and_then(|script| policy::compile(&script, &limits, Meter::new(&limits)));
+    compiled.map_err(|error| {
+        let text = error.to_string();
+        let (text, hint) = match text.split_once("\nhint: ") {
+            Some((text, hint)) => (text, Some(hint.to_owned())),
+            None => (text.as_str(), None),
+        };
+        Fault {
+            code: Code::Script,
+            // Further lines show the script itself, and not this file.
+            message: text.lines().next().unwrap_or_default().to_owned(),
+            consequence: Some("a script that cannot decide denies everything"),
+            hint: hint
+                .or_else(|| Some("mend the script; domb script test runs its tests".to_owned())),
+        }
+    })
 }
 
 /// The error and its sources in one line, the hint apart.

@@ -85,9 +85,9 @@ pub(super) const TABLE: &[Explanation] = &[
     Explanation {
         code: Code::Script,
         title: "a launch script that cannot be used",
-        cause: "It is not text, or not a launch script. A script that cannot be read denies \
-                everything: the boot would end with exit code 6.",
-        wrong: "fn launch(facts, plan) { plan.allow_al(); plan }",
+        cause: "It is not text, does not compile, or has no fn launch(facts, plan). A script that \
+                cannot decide denies everything: the boot would end with exit code 6.",
+        wrong: "fn launch(facts, plan) { plna.allow_all(); plan }",
         right: "fn launch(facts, plan) { plan.allow_all(); plan }",
         remedy: "The message has the line and column in the script.",
     },

@@ -128,6 +128,19 @@ fn attempt(
     Ok(draft.finish())
 }
 
+/// Does all that comes before the first call of the script.
+pub(super) fn entry(
+    script: &Script,
+    limits: &Limits,
+    watch: impl Watch + 'static,
+) -> Result<(), Error> {
+    script.fits(limits)?;
+    let (mut engine, _) = sandbox(limits, &Plan::new(Rc::default(), 0));
+    let count = Count::up_to(limits.of(Limit::Operations));
+    count_operations(&mut engine, &count, watch);
+    has_entry(script, &compiled(&mut engine, script, limits)?)
+}
+
 /// Calls a function of the script; its top level was evaluated before.
 pub(super) fn call(
     engine: &Engine,

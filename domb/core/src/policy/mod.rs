@@ -64,3 +64,16 @@ pub fn decide(
         }
     }
 }
+
+/// Compiles `script` and evaluates its constants, as [`decide`] does before
+/// it asks: what it says about a launch is not known yet.
+///
+/// # Errors
+/// It does not compile, has no `launch`, or meets a limit.
+pub fn compile(
+    script: &Script,
+    limits: &Limits,
+    watch: impl Watch + Send + 'static,
+) -> Result<(), Error> {
+    engine::on_own_stack(script, || engine::entry(script, limits, watch))
+}
