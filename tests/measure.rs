@@ -44,6 +44,7 @@ memory = "96M"
 const USAGE: i32 = 2;
 const CONFIG_FAULT: i32 = 3;
 const LOAD: i32 = 4;
+const SCRIPT: i32 = 6;
 const LOG: i32 = 14;
 
 /// A launch configuration and its files, in a folder of their own.
@@ -227,7 +228,7 @@ fn one_changed_byte_is_named_whatever_it_is_in() {
         let launch = Launch::new();
         launch.predict("old.json");
         match what {
-            "launch.rhai" => launch.replace(what, "allow_all", "allow_alL"),
+            "launch.rhai" => launch.replace(what, "plan }", "plan  }"),
             _ => launch.flip(what),
         }
         launch.predict("new.json");
@@ -528,6 +529,56 @@ fn a_denied_domain_changes_the_verdict_and_nothing_else() {
     assert_eq!(changed(&diff), ["verdict"], "{diff}");
     assert!(diff.contains("web \"allow\" → \"deny\""), "{diff}");
     launch.fails(USAGE, &["predict", "--deny", "nobody", "launch.toml"]);
+}
+
+#[test]
+fn what_the_launch_script_decides_is_predicted() {
+    let launch = Launch::new();
+    let named = launch.ok(&["predict", "--json", "--deny", "web", "launch.toml"]);
+    let all = launch.ok(&["predict", "--json", "--allow-all", "launch.toml"]);
+    assert_eq!(launch.ok(&["predict", "--json", "launch.toml"]), all);
+
+    // Each script has a digest of its own, so compare the verdicts.
+    let verdict = |json: &str| {
+        let mut outcomes = serde_json::from_str::<Prediction>(json).unwrap().outcomes;
+        let mut events = outcomes.remove(0).events.into_iter();
+        events
+            .find(|event| event.component() == Component::Verdict)
+            .unwrap()
+            .digests
+    };
+    let decide = |body: &str| {
+        let script = format!("fn launch(facts, plan) {{ {body}; plan }}\n");
+        launch.write("launch.rhai", script.as_bytes());
+    };
+    decide("plan.allow_all(); plan.deny(\"web\", \"not today\")");
+    let asked = launch.ok(&["predict", "--json", "launch.toml"]);
+    assert_eq!(verdict(&asked), verdict(&named));
+
+    decide("if facts.platform.cpus == 4 { plan.allow_all() } else { plan.allow(\"net\") }");
+    launch.write("platform.json", br#"{"cpus": 4}"#);
+    let four = [
+        "predict",
+        "--json",
+        "--platform",
+        "platform.json",
+        "launch.toml",
+    ];
+    assert_eq!(verdict(&launch.ok(&four)), verdict(&all));
+    launch.write("platform.json", br#"{"cpus": 2}"#);
+    assert_eq!(verdict(&launch.ok(&four)), verdict(&named));
+
+    decide("plan.deny_all(\"no\")");
+    let none: Prediction =
+        serde_json::from_str(&launch.ok(&["predict", "--json", "launch.toml"])).unwrap();
+    assert!(
+        none.outcomes
+            .iter()
+            .all(|outcome| outcome.name != "launched")
+    );
+    decide("loop { }");
+    launch.fails(SCRIPT, &["predict", "launch.toml"]);
+    launch.ok(&["predict", "--allow-all", "launch.toml"]);
 }
 
 #[test]

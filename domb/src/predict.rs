@@ -1,23 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `domb predict`: what the PCR will hold, computed from the files alone.
 //!
-//! It loads and hashes as a launch does and makes the events by the same code,
-//! for every way the launch can end. No TPM, no Xen.
+//! It loads and hashes as a launch does, asks the launch script as a launch
+//! does, and makes the events by the same code, for every way the launch can
+//! end. No TPM, no Xen: what a script may know of them is what a boot with
+//! every bank asked for would tell it, and what `--platform` says.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use domb_core::config::Config;
-use domb_core::measure::{self, Artefacts, Bank, Digests, Prediction, VerdictRecord};
+use domb_core::config::TpmMode;
+use domb_core::measure::{self, Bank, Digests, Prediction, VerdictRecord};
+use domb_core::policy::{PlatformFacts, TpmFacts, TpmState};
 use serde_json::json;
 
 use crate::exit::Exit;
-use crate::launch;
+use crate::launch::{self, Measured};
 use crate::load::{self, Source};
 use crate::log::listing;
 use crate::measure::artefacts;
 use crate::output;
+use crate::policy;
 
 /// What to predict.
 #[derive(Clone, Debug, clap::Args)]
@@ -27,9 +32,15 @@ pub struct Options {
     /// A PCR bank: sha1, sha256, sha384 or sha512; can be repeated [default: all four]
     #[arg(long = "bank", value_name = "BANK", value_parser = bank)]
     banks: Vec<Bank>,
-    /// A domain that the launch script will deny; can be repeated
+    /// Do not ask the launch script: it denies this domain and allows the others; can be repeated
     #[arg(long = "deny", value_name = "DOMAIN")]
     denied: Vec<String>,
+    /// Do not ask the launch script: it allows every domain
+    #[arg(long, conflicts_with = "denied")]
+    allow_all: bool,
+    /// What the launch script finds in `facts.platform`, as JSON [default: nothing is known]
+    #[arg(long, value_name = "FILE")]
+    platform: Option<PathBuf>,
     /// Values and events as JSON, for `domb log verify` and `domb log diff`
     #[arg(long)]
     json: bool,
@@ -61,8 +72,12 @@ fn run(options: &Options) -> Result<String, Error> {
         options.banks.clone()
     };
     let loaded = load::load(&options.config, Source::Files).map_err(launch::Error::from)?;
-    let artefacts = artefacts(&loaded, &banks).map_err(launch::Error::from)?;
-    let prediction = predict(&loaded.config, &artefacts, &options.denied, &banks)?;
+    // The launch script is shown SHA-256 whatever is extended.
+    let hashed = [&banks[..], &[Bank::Sha256]].concat();
+    let artefacts = artefacts(&loaded, &hashed).map_err(launch::Error::from)?;
+    let measured = Measured { loaded, artefacts };
+    let verdict = verdict(options, &measured, &banks)?;
+    let prediction = predict(&measured, Some(&verdict), &banks)?;
     if let Some(path) = &options.policy_pcr {
         let values = launched(&prediction)?;
         let value = match &banks[..] {
@@ -84,22 +99,81 @@ fn run(options: &Options) -> Result<String, Error> {
     })
 }
 
-/// What the PCR will hold when the domains in `denied` are denied and all
-/// others allowed.
-fn predict(
-    config: &Config,
-    artefacts: &Artefacts,
-    denied: &[String],
-    banks: &[Bank],
-) -> Result<Prediction, Error> {
-    if let Some(stray) = denied.iter().find(|name| config.domain(name).is_none()) {
+/// What the launch script decides, or what the options say it does.
+fn verdict(options: &Options, measured: &Measured, banks: &[Bank]) -> Result<VerdictRecord, Error> {
+    let config = &measured.loaded.config;
+    if options.denied.is_empty() && !options.allow_all {
+        let platform = match &options.platform {
+            Some(path) => read_platform(path)?,
+            None => PlatformFacts::default(),
+        };
+        let tpm = tpm_facts(measured, banks)?;
+        let verdict = policy::decide(measured, platform, Some(tpm)).map_err(launch::Error::from)?;
+        let record = policy::record(config, &verdict);
+        if let Ok(approval) = verdict.approve() {
+            // A plan that cannot be carried out is no launch.
+            policy::plan(measured, &approval).map_err(launch::Error::from)?;
+        }
+        return Ok(record);
+    }
+    if let Some(stray) = options
+        .denied
+        .iter()
+        .find(|name| config.domain(name).is_none())
+    {
         return Err(Error::UnknownDomain(stray.clone()));
     }
     let mut verdict = VerdictRecord::allow_all(config);
-    verdict
-        .allowed
-        .retain(|name| !denied.iter().any(|denied| denied == name.as_str()));
-    let prediction = measure::predict(config, artefacts, Some(&verdict), banks);
+    let denied = |name: &str| options.denied.iter().any(|denied| denied == name);
+    verdict.allowed.retain(|name| !denied(name.as_str()));
+    Ok(verdict)
+}
+
+/// What a script finds in `facts.tpm` once everything up to it is extended.
+fn tpm_facts(measured: &Measured, banks: &[Bank]) -> Result<TpmFacts, Error> {
+    let config = &measured.loaded.config;
+    let pcr = config.pcr.value();
+    if config.tpm == TpmMode::Off {
+        return Ok(TpmFacts {
+            state: TpmState::Off,
+            pcr,
+            values: BTreeMap::new(),
+        });
+    }
+    let events = measure::launch_events(config, &measured.artefacts, banks);
+    let events = events
+        .map_err(crate::measure::Error::from)
+        .map_err(launch::Error::from)?;
+    let digests = events.iter().map(|event| &event.digests);
+    let values = measure::replay_all(digests, &Digests::zero(banks))
+        .expect("every event has the banks it was made for");
+    let values = values
+        .iter()
+        .map(|value| (value.bank().name().to_owned(), value.to_string()));
+    Ok(TpmFacts {
+        state: TpmState::Measured,
+        pcr,
+        values: values.collect(),
+    })
+}
+
+fn read_platform(path: &Path) -> Result<PlatformFacts, Error> {
+    let bytes = fs::read(path).map_err(|source| Error::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    serde_json::from_slice(&bytes).map_err(|source| Error::Platform {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn predict(
+    measured: &Measured,
+    verdict: Option<&VerdictRecord>,
+    banks: &[Bank],
+) -> Result<Prediction, Error> {
+    let prediction = measure::predict(&measured.loaded.config, &measured.artefacts, verdict, banks);
     Ok(prediction
         .map_err(crate::measure::Error::from)
         .map_err(launch::Error::from)?)
@@ -168,8 +242,24 @@ enum Error {
     /// A denied domain that is not there.
     #[error("predict a launch without domain {0}: the configuration has no such domain")]
     UnknownDomain(String),
+    /// The platform's facts cannot be read.
+    #[error("read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// They are not what a script may find in `facts.platform`.
+    #[error("read the platform's facts from {}", path.display())]
+    Platform {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
     /// Nothing would be launched.
-    #[error("write reference values: with every domain denied there is no complete launch")]
+    #[error("write reference values: every domain is denied, so there is no complete launch")]
     NothingLaunched,
     /// Several banks, none of them the usual one.
     #[error(
@@ -191,6 +281,8 @@ impl Error {
         match self {
             Error::Launch(error) => error.exit(),
             Error::UnknownDomain(_) | Error::NothingLaunched | Error::WhichBank => Exit::Usage,
+            Error::Platform { .. } => Exit::Usage,
+            Error::Read { .. } => Exit::Load,
             Error::Write { .. } => Exit::Internal,
         }
     }
