@@ -47,7 +47,12 @@ for process in /proc/[0-9]*; do
 done
 tell /run/domb/report.json
 for domid in $(domids); do follow_console "$domid"; done
+for domid in $(domids); do await_heartbeats "$domid" 3 120; done
 
+# The platform rests while the steps run: they get the CPUs, and QEMU's SVM
+# has no chance to upset an idling PVH domain.
+first=$(domids)
+for domid in $first; do xl pause "$domid"; done
 for dir in /steps/*; do
     [ -e "$dir/run" ] || continue
     step=${dir##*/}
@@ -57,6 +62,7 @@ for dir in /steps/*; do
         while read -r line; do echo "step $step: $line"; done
     echo "STEP $step exit=$(cat /tmp/exit) $(uptime_seconds)"
 done
+for domid in $first; do xl unpause "$domid"; done
 for domid in $(domids); do await_heartbeats "$domid" 3 120; done
 xl list | sed 's/^/control: finally: /'
 echo "control: done $(uptime_seconds)"

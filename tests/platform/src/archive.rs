@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Cursor, Read as _, Write as _};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -84,7 +85,8 @@ impl Archive {
         Ok(bytes.len() as u64)
     }
 
-    /// Reads the first archive of a file.
+    /// Reads the names and bytes of a file's first archive. Owners, device
+    /// numbers and links are not kept: this is for looking, not for writing back.
     pub fn read(from: &Path) -> Result<Archive> {
         let bytes = fs::read(from).map_err(Error::file("read", from))?;
         let mut archive = Archive::new();
@@ -134,8 +136,9 @@ impl Archive {
     }
 }
 
-/// Writes `image` to `out` with one entry's bytes changed by `change`. It is
-/// an error if the entry does not exist or `change` leaves it as it was.
+/// Writes `image` to `out` with one entry's bytes changed by `change`; all
+/// else stays as it is, byte for byte. It is an error if the entry does not
+/// exist or `change` leaves it as it was.
 pub fn patch(
     image: &Path,
     out: &Path,
@@ -147,18 +150,52 @@ pub fn patch(
         path: image.to_owned(),
         reason: reason.to_owned(),
     };
-    let mut archive = Archive::read(image)?;
-    let entry = archive
-        .entries
-        .get_mut(trim(path))
-        .ok_or_else(|| fault("no such entry"))?;
-    let before = entry.data.clone();
-    change(&mut entry.data);
-    if entry.data == before {
+    let bytes = fs::read(image).map_err(Error::file("read", image))?;
+    let place = Place::find(&bytes, trim(path)).ok_or_else(|| fault("no such entry"))?;
+    let before = &bytes[place.data.clone()];
+    let mut data = before.to_vec();
+    change(&mut data);
+    if data == before {
         return Err(fault("the change changed nothing"));
     }
-    archive.write(out)?;
-    Ok(())
+    let mut changed = bytes[..place.data.start].to_vec();
+    let length = place.header + LENGTH.start..place.header + LENGTH.end;
+    changed[length].copy_from_slice(format!("{:08x}", data.len()).as_bytes());
+    changed.extend_from_slice(&data);
+    changed.resize(changed.len().next_multiple_of(4), 0);
+    changed.extend_from_slice(&bytes[place.next..]);
+    fs::write(out, changed).map_err(Error::file("write", out))
+}
+
+/// Where an entry lies in an archive.
+struct Place {
+    header: usize,
+    data: Range<usize>,
+    next: usize,
+}
+
+impl Place {
+    fn find(bytes: &[u8], path: &str) -> Option<Place> {
+        let number = |at: usize| {
+            let digits = std::str::from_utf8(bytes.get(at..at + 8)?).ok()?;
+            usize::from_str_radix(digits, 16).ok()
+        };
+        let mut header = 0;
+        loop {
+            let name = header + HEADER..header + HEADER + number(header + NAME_LENGTH)?;
+            let start = name.end.next_multiple_of(4);
+            let data = start..start + number(header + LENGTH.start)?;
+            let next = data.end.next_multiple_of(4);
+            let name = bytes.get(name)?.strip_suffix(b"\0")?;
+            if bytes.len() < next || name == b"TRAILER!!!" {
+                return None;
+            }
+            if name == path.as_bytes() {
+                return Some(Place { header, data, next });
+            }
+            header = next;
+        }
+    }
 }
 
 fn append(out: &mut Vec<u8>, inode: u32, name: &str, entry: &Entry) -> std::io::Result<()> {
@@ -206,6 +243,12 @@ fn trim(path: &str) -> &str {
     path.trim_start_matches("./").trim_matches('/')
 }
 
+/// A newc header's length, and the fields used here (initramfs buffer format,
+/// Documentation/driver-api/early-userspace/buffer-format.rst).
+const HEADER: usize = 110;
+const LENGTH: Range<usize> = 54..62;
+const NAME_LENGTH: usize = 94;
+
 /// File type bits of `st_mode` (POSIX sys/stat.h).
 const MODE_KIND: u32 = 0o170_000;
 const MODE_DIR: u32 = 0o040_000;
@@ -244,11 +287,20 @@ mod tests {
         sample().write(&path).unwrap();
         assert!(patch(&path, &out, "/etc/name", |_| ()).is_err());
         assert!(patch(&path, &out, "/etc/other", |data| data.push(0)).is_err());
+    }
+
+    #[test]
+    fn a_patch_changes_its_entry_and_no_other_byte() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, out) = (dir.path().join("a.cpio"), dir.path().join("b.cpio"));
+        sample().write(&path).unwrap();
         patch(&path, &out, "/etc/name", |data| data[0] ^= 1).unwrap();
-        assert_eq!(
-            Archive::read(&out).unwrap().get("etc/name"),
-            Some(&b"oet"[..])
-        );
+        let (before, after) = (fs::read(&path).unwrap(), fs::read(&out).unwrap());
+        assert_eq!(before.iter().zip(&after).filter(|(a, b)| a != b).count(), 1);
+        patch(&path, &out, "/etc/name", |data| data.extend(b"work")).unwrap();
+        let archive = Archive::read(&out).unwrap();
+        assert_eq!(archive.get("etc/name"), Some(&b"network"[..]));
+        assert_eq!(archive.names().count(), sample().names().count());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::bench::Bench;
-use crate::boot::{Boot, Case, End};
+use crate::boot::{Boot, End};
 use crate::cases::{ensure, example};
 use crate::error::{Error, Result};
 use crate::outcome::Outcome;
@@ -48,22 +48,12 @@ fn boot() -> Boot {
     let prepare = |bench: &Bench, name: &str, steps: &[Step]| {
         example::prepare_with(bench, name, &root::control_root(steps)?)
     };
-    let cases = vec![Case::of_step("heartbeats", heartbeats, |_, outcome| {
-        ensure(outcome.step("heartbeats")?.exit == Some(0), || {
-            "a heartbeat is missing".to_owned()
-        })
-    })];
     Boot {
         name: "demo",
         prepare,
         end: End::PowerOff,
-        cases,
+        cases: Vec::new(),
     }
-}
-
-fn heartbeats(_: &Bench) -> Result<Step> {
-    let script = "for domid in $(domids); do await_heartbeats \"$domid\" 3 120 || exit 1; done";
-    Ok(Step::new("heartbeats", script))
 }
 
 /// What a person wants to see while it works.

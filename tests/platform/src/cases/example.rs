@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The example of `xen-config/example`, booted as it stands with domb as the
-//! first init, and the launches from domain 0 that share its boot.
+//! first init.
 
 use std::fs;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{by_hand, ensure, failures, measurement, same_domains, scripts, state};
+use super::{by_hand, ensure, measurement, same_domains, state};
 use crate::archive::Archive;
 use crate::bench::Bench;
 use crate::boot::{Boot, Case, End};
@@ -21,7 +21,7 @@ use crate::root::Step;
 pub const DOMAINS: [(&str, u16, &str); 3] =
     [("net", 7, "pv"), ("web", 9, "pvh"), ("log", 42, "pv")];
 
-/// The example with every step-based case.
+/// The example as it stands.
 #[must_use]
 pub fn boot() -> Boot {
     let mut cases = vec![
@@ -33,8 +33,6 @@ pub fn boot() -> Boot {
         Case::of_boot("the-report-has-the-digests-of-the-files", digests),
         Case::of_boot("every-milestone-is-on-the-serial-log", timed),
     ];
-    cases.extend(scripts::cases());
-    cases.extend(failures::cases());
     cases.extend(measurement::cases());
     cases.push(by_hand::xl_create_case());
     Boot {

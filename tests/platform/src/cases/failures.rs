@@ -57,7 +57,7 @@ fn load_fault(outcome: &Outcome, name: &str, domain: &str, file: &str) -> Result
     let step = outcome.step(name)?;
     ended_with(step, 4)?;
     step.find(&[domain, file])?;
-    standing(outcome, step, &[])
+    standing(step, &[])
 }
 
 fn domid_taken(_: &Bench) -> Result<Step> {
@@ -76,7 +76,7 @@ fn taken(_: &Bench, outcome: &Outcome) -> Result<()> {
     ensure(first == "destroyed", || {
         format!("first is {first} in the report")
     })?;
-    standing(outcome, step, &[])
+    standing(step, &[])
 }
 
 fn skip(_: &Bench) -> Result<Step> {
@@ -95,7 +95,7 @@ fn skipped(_: &Bench, outcome: &Outcome) -> Result<()> {
     ensure(states == ["running", "skipped", "skipped"], || {
         format!("states are {states:?}")
     })?;
-    standing(outcome, step, &[("first", 131)])
+    standing(step, &[("first", 131)])
 }
 
 fn greedy(_: &Bench) -> Result<Step> {
@@ -111,5 +111,5 @@ fn starved(_: &Bench, outcome: &Outcome) -> Result<()> {
     let report = ended_with(step, 8)?;
     failed_in(&report, "build", "greedy")?;
     step.find(&["greedy", "memory"])?;
-    standing(outcome, step, &[])
+    standing(step, &[])
 }

@@ -7,6 +7,7 @@ pub mod by_hand;
 pub mod example;
 pub mod failures;
 pub mod first_init;
+pub mod launches;
 pub mod measurement;
 pub mod scripts;
 
@@ -14,13 +15,14 @@ use serde_json::Value;
 
 use crate::boot::Boot;
 use crate::error::{Error, Result};
-use crate::outcome::{Listed, Outcome, StepOutcome};
+use crate::outcome::{Listed, StepOutcome};
 use crate::root::Step;
 
 /// Every boot, the longest first.
 #[must_use]
 pub fn all() -> Vec<Boot> {
     vec![
+        launches::boot(),
         example::boot(),
         first_init::sixteen(),
         first_init::tampered(),
@@ -74,7 +76,7 @@ pub fn launch_step(name: &str, domains: &[String], script: Option<&str>) -> Step
     config.push_str(&domains.concat());
     let step = Step::new(
         name,
-        "before=$(domids)\nlaunch\nstatus=$?\n\
+        "before=$(domids)\necho before: $before\nlaunch\nstatus=$?\n\
          for domid in $(domids); do\n\
          case \" $(echo $before) \" in *\" $domid \"*) ;; *) destroy \"$domid\" ;; esac\n\
          done\nexit $status\n",
@@ -132,19 +134,26 @@ pub fn state<'a>(report: &'a Value, name: &str) -> &'a str {
         .unwrap_or("not in the report")
 }
 
-/// Exactly these domains stood after the step's launch, beside the first
-/// launch's.
-pub fn standing(outcome: &Outcome, step: &StepOutcome, expected: &[(&str, u16)]) -> Result<()> {
-    let first: Vec<u16> = outcome.domains.iter().map(|domain| domain.domid).collect();
-    let listed = step.domains();
-    ensure(!listed.is_empty(), || {
-        "xl list showed no domain at all".to_owned()
-    })?;
-    let new: Vec<_> = listed
-        .iter()
-        .filter(|domain| !first.contains(&domain.domid))
+/// Exactly these domains stood after the step's launch, beside those that
+/// stood before.
+pub fn standing(step: &StepOutcome, expected: &[(&str, u16)]) -> Result<()> {
+    let before = step.find(&["before:"])?;
+    let before: Vec<u16> = before
+        .split_whitespace()
+        .filter_map(|word| word.parse().ok())
         .collect();
-    same_domains(new.into_iter(), expected)
+    let after = step.domains();
+    for domid in &before {
+        ensure(after.iter().any(|domain| domain.domid == *domid), || {
+            format!("domain {domid} stood before the launch and is gone")
+        })?;
+    }
+    same_domains(
+        after
+            .iter()
+            .filter(|domain| !before.contains(&domain.domid)),
+        expected,
+    )
 }
 
 /// Exactly these names at these domids.

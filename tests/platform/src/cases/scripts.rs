@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What a launch script decides, and what happens when it does not: launches
-//! from domain 0 under the example's domains.
+//! from domain 0 beside two that stand already.
 
 use std::fs;
 
@@ -60,7 +60,7 @@ fn launch(facts, plan) {
 fn one_denied(_: &Bench, outcome: &Outcome) -> Result<()> {
     let step = outcome.step("deny-one")?;
     let report = ended_with(step, 0)?;
-    standing(outcome, step, &[("free", 101), ("apart", 104)])?;
+    standing(step, &[("free", 101), ("apart", 104)])?;
     for (name, expected) in [
         ("free", "running"),
         ("apart", "running"),
@@ -91,7 +91,7 @@ fn all_denied(_: &Bench, outcome: &Outcome) -> Result<()> {
         format!("the outcome is {}", report["outcome"])
     })?;
     step.find(&["not today"])?;
-    standing(outcome, step, &[])
+    standing(step, &[])
 }
 
 /// The script pins the digest of the ramdisk as it is; one of two domains has
@@ -122,7 +122,7 @@ fn launch(facts, plan) {{
 fn flipped(_: &Bench, outcome: &Outcome) -> Result<()> {
     let step = outcome.step("flip")?;
     let report = ended_with(step, 0)?;
-    standing(outcome, step, &[("intact", 111)])?;
+    standing(step, &[("intact", 111)])?;
     ensure(state(&report, "tampered") == "denied", || {
         format!("the report is {report}")
     })?;
@@ -171,5 +171,5 @@ fn no_verdict(outcome: &Outcome, name: &str) -> Result<()> {
     ensure(step.seconds < 60.0, || {
         format!("it took {} s", step.seconds)
     })?;
-    standing(outcome, step, &[])
+    standing(step, &[])
 }
