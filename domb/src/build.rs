@@ -248,7 +248,7 @@ pub enum Cause {
     DomidInUse,
     /// Xen has not enough free memory.
     #[error(
-        "Xen has {free} free, the domain needs {need}\nhint: lower `memory`, or give the boot domain less with dom0_mem= on Xen's command line"
+        "Xen has {free} of memory free, the domain needs {need}\nhint: lower `memory`, or give the boot domain less with dom0_mem= on Xen's command line"
     )]
     Memory {
         /// What the domain takes, with libxl's overhead.

@@ -110,6 +110,6 @@ fn starved(_: &Bench, outcome: &Outcome) -> Result<()> {
     let step = outcome.step("greedy")?;
     let report = ended_with(step, 8)?;
     failed_in(&report, "build", "greedy")?;
-    step.find(&["greedy", "memory"])?;
+    step.find(&["of memory free"])?;
     standing(step, &[])
 }
