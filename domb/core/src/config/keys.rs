@@ -38,7 +38,7 @@ impl Section {
                 "data",
             ],
             Section::Measure => &["tpm", "pcr", "expect_initial"],
-            Section::Platform => &["memory"],
+            Section::Platform => &["memory", "xen_cmdline"],
             Section::Control => &["ramdisk", "init", "args"],
             Section::Domain => &[
                 "name",

@@ -8,7 +8,7 @@ use super::artefact::{Artefact, ArtefactKind};
 use super::faults::{Faults, Field, one_of, quote};
 use super::raw::{RawConfig, RawControl, RawDomain};
 use super::{AfterFailure, Config, Control, DomainConfig, DomainName, Exit, InitialValue, Uuid};
-use super::{libxl, rules, size, values};
+use super::{libxl, rules, size, values, xen_cmdline};
 use crate::explain::Code;
 use crate::units::PcrIndex;
 
@@ -63,6 +63,7 @@ pub(super) fn config(raw: &RawConfig<'_>, bytes: &[u8], faults: &mut Faults<'_>)
         .map(|raw| domain(raw, &mut artefacts, faults))
         .collect();
     rules::check(raw, &domains, platform_memory.flatten(), faults);
+    xen_cmdline::check(raw, &domains, faults);
 
     Some(Config {
         bytes: bytes.to_vec(),
@@ -78,6 +79,7 @@ pub(super) fn config(raw: &RawConfig<'_>, bytes: &[u8], faults: &mut Faults<'_>)
         expect_initial: expect_initial?,
         control: control.map_or(Some(None), |control| control.map(Some))?,
         platform_memory: platform_memory.map_or(Some(None), |memory| memory.map(Some))?,
+        xen_cmdline: raw.xen_cmdline.as_ref().map(|field| field.value.to_owned()),
         domains: domains.into_iter().collect::<Option<Vec<_>>>()?,
         data: raw.data.clone().into(),
         artefacts,

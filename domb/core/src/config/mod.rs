@@ -23,6 +23,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod values;
+mod xen_cmdline;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -64,6 +65,9 @@ pub struct Config {
     /// The platform's memory where the integrator knows it: lets `domb check`
     /// refuse a sum that cannot fit.
     pub platform_memory: Option<Mib>,
+    /// Xen's own command line where the integrator gives it: lets `domb check`
+    /// hold it against the domains. A launch does not read it.
+    pub xen_cmdline: Option<String>,
     /// The domains in the file's order. Never empty.
     pub domains: Vec<DomainConfig>,
     /// `[data]`: the integrator's own values for the launch script, always an

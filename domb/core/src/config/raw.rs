@@ -28,6 +28,7 @@ pub(super) struct RawConfig<'t> {
     pub(super) pcr: Option<Field<i64>>,
     pub(super) expect_initial: Option<Field<&'t str>>,
     pub(super) platform_memory: Option<Field<&'t str>>,
+    pub(super) xen_cmdline: Option<Field<&'t str>>,
     pub(super) control: Option<RawControl<'t>>,
     pub(super) data: Map<String, Value>,
     pub(super) domains: Vec<RawDomain<'t>>,
@@ -177,6 +178,9 @@ pub(super) fn read<'t>(root: &'t DeTable<'t>, faults: &mut Faults<'_>) -> RawCon
         platform_memory: platform
             .as_ref()
             .and_then(|table| table.size("memory", faults)),
+        xen_cmdline: platform
+            .as_ref()
+            .and_then(|table| table.text("xen_cmdline", faults)),
         control: control.map(|table| read_control(table, faults)),
         data: top
             .json("data", Purpose::Data, faults)

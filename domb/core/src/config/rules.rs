@@ -8,6 +8,7 @@ use std::fmt::Display;
 use super::faults::{Faults, Field, quote};
 use super::nearest::nearest;
 use super::raw::{RawConfig, RawDomain};
+use super::xen_cmdline::XenCmdline;
 use super::{DomainConfig, Uuid};
 use crate::explain::Code;
 use crate::units::Mib;
@@ -265,13 +266,19 @@ fn memory(
         return;
     };
     let known = || domains.iter().flatten();
-    let sum = Mib(known().map(|domain| domain.memory.0).sum());
+    let dom0 = raw
+        .xen_cmdline
+        .as_ref()
+        .and_then(|field| XenCmdline::parse(field.value).dom0_mem);
+    let domains_sum: u64 = known().map(|domain| domain.memory.0).sum();
+    let sum = Mib(domains_sum.saturating_add(dom0.map_or(0, |mib| mib.0)));
     if sum < platform {
         return;
     }
+    let with = dom0.map_or(String::new(), |mib| format!(" with {mib} for domain 0"));
     let message = match sum == platform {
-        true => format!("the domains' memory is all of the platform's: {platform}"),
-        false => format!("the domains' memory is {sum}, the platform has {platform}"),
+        true => format!("the domains' memory{with} is all of the platform's: {platform}"),
+        false => format!("the domains' memory{with} is {sum}, the platform has {platform}"),
     };
     let mut fault = faults
         .at(field, Code::MemorySum, message)

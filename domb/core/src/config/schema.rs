@@ -91,6 +91,10 @@ fn property(section: Section, key: &str) -> (Map<String, Value>, &'static str) {
             "what the PCR has to hold before the launch: \"zero\", or BANK:HEX for each bank",
         ),
         (Section::Platform, "memory") => (size(), "the machine's memory"),
+        (Section::Platform, "xen_cmdline") => (
+            json!({ "type": "string" }),
+            "Xen's own command line, for domb check",
+        ),
         (Section::Control, "ramdisk") => (
             path(),
             "a cpio archive that becomes the control domain's root",

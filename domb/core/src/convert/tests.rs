@@ -94,6 +94,7 @@ fn what_the_bindings_cannot_say_is_listed_key_by_key() {
             "measure.tpm",
             "measure.pcr",
             "platform.memory",
+            "platform.xen_cmdline",
             "control.ramdisk",
             "control.init",
             "control.args",

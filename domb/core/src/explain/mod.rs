@@ -67,6 +67,9 @@ pub enum Code {
     LibxlUnknown = 52,
     LibxlShape = 53,
     LibxlOtherType = 54,
+    NoDom0Mem = 55,
+    FlaskOff = 56,
+    HardwareDomain = 57,
     FileMissing = 60,
     ArtefactUnreadable = 61,
     NotAFile = 62,
@@ -150,9 +153,10 @@ mod tests {
             ("kernel", "\"vmlinuz\""),
             ("memory", "\"256M\""),
         ];
+        let headed = example.lines().any(|line| line.starts_with('['));
         let of_domain = |line: &&str| {
             let key = line.split('=').next().unwrap_or_default().trim();
-            key == "initrd" || crate::config::is_domain_key(key) && !example.contains('[')
+            !headed && (key == "initrd" || crate::config::is_domain_key(key))
         };
         let (own, above): (Vec<&str>, Vec<&str>) = example.lines().partition(of_domain);
         let (above, below): (Vec<&str>, Vec<&str>) = match example.contains("[domain.") {

@@ -136,4 +136,34 @@ pub(super) const TABLE: &[Explanation] = &[
         right: "[domain.libxl.b_info]\nclaim_mode = true",
         remedy: "Take it out, or change the domain's `type`.",
     },
+    Explanation {
+        code: Code::NoDom0Mem,
+        title: "Xen's command line has no dom0_mem",
+        cause: "Without it Xen gives nearly all memory to domain 0, and no domain can be built.",
+        wrong: "[platform]\nxen_cmdline = \"console=com1\"",
+        right: "[platform]\nxen_cmdline = \"console=com1 dom0_mem=1024M,max:1024M\"",
+        remedy: "Say what the control domain keeps, in the boot entry and here.",
+    },
+    Explanation {
+        code: Code::FlaskOff,
+        title: "a label while Flask does not enforce",
+        cause: "The label would protect nothing; libxl only warns about it. So domb refuses it at \
+                boot.",
+        wrong: "[platform]\nxen_cmdline = \"flask=permissive dom0_mem=1G\"\n[[domain]]\nname = \"net\"\ndomid = 7\ntype = \"pvh\"\n\
+                kernel = \"vmlinuz\"\nmemory = \"256M\"\nseclabel = \"system_u:system_r:domU_t\"",
+        right: "[platform]\nxen_cmdline = \"flask=enforcing dom0_mem=1G\"\n[[domain]]\nname = \"net\"\ndomid = 7\ntype = \"pvh\"\n\
+                kernel = \"vmlinuz\"\nmemory = \"256M\"\nseclabel = \"system_u:system_r:domU_t\"",
+        remedy: "Boot a Xen with Flask and flask=enforcing, or leave the labels out.",
+    },
+    Explanation {
+        code: Code::HardwareDomain,
+        title: "a domain that Xen would make the hardware domain",
+        cause: "hardware_dom=N on Xen's command line makes any domain that is created with domid N \
+                the hardware domain: all devices would go to it, and the machine would end with it.",
+        wrong: "[platform]\nxen_cmdline = \"hardware_dom=7 dom0_mem=1G\"\n[[domain]]\nname = \"net\"\ndomid = 7\ntype = \"pvh\"\n\
+                kernel = \"vmlinuz\"\nmemory = \"256M\"",
+        right: "[platform]\nxen_cmdline = \"hardware_dom=9 dom0_mem=1G\"\n[[domain]]\nname = \"net\"\ndomid = 7\ntype = \"pvh\"\n\
+                kernel = \"vmlinuz\"\nmemory = \"256M\"",
+        remedy: "Give the domain another domid, or take hardware_dom out.",
+    },
 ];

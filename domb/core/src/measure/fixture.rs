@@ -48,6 +48,7 @@ pub(super) fn config(domains: Vec<DomainConfig>) -> Config {
         expect_initial: crate::config::InitialValue::Any,
         control: None,
         platform_memory: None,
+        xen_cmdline: None,
         domains,
         data: json!({}),
         artefacts: Vec::new(),

@@ -75,9 +75,12 @@ fn written(config: &Config, approval: &Approval, script: &str) -> String {
     heading(&mut out, "[measure]");
     line(&mut out, "tpm", &json!(tpm), "");
     line(&mut out, "pcr", &json!(config.pcr.value()), "");
+    heading(&mut out, "[platform]");
     if let Some(memory) = config.platform_memory {
-        heading(&mut out, "[platform]");
         line(&mut out, "memory", &json!(format!("{}M", memory.0)), "");
+    }
+    if let Some(cmdline) = &config.xen_cmdline {
+        line(&mut out, "xen_cmdline", &json!(cmdline), "");
     }
     if let Some(control) = &config.control {
         heading(&mut out, "[control]");
