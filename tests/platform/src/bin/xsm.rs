@@ -23,8 +23,11 @@ const KINDS: [(&str, &str); 4] = [
     ("permissive", "xsm=flask flask=permissive"),
     ("enforcing", "xsm=flask flask=enforcing"),
 ];
-/// Batches a boot, calls a batch, calls with an empty cache.
-const AMOUNT: &str = "15 2000 60";
+/// Batches a boot, calls a batch, calls with an empty cache. A batch is short,
+/// so that most of them fit between two turns of whatever else the host does.
+const AMOUNT: &str = "200 20 200";
+/// One processor: no shootdown waits for another that the host has set aside.
+const ALONE: [&str; 2] = ["maxcpus=1", "dom0_max_vcpus=1"];
 
 /// By temperature, kind of XSM and hypercall: the ratios to CPUID.
 type Samples = BTreeMap<(String, &'static str, String), Vec<f64>>;
@@ -65,7 +68,11 @@ fn measure(xen: &Path, program: &Path, policy: &Path, runs: usize) -> Result<Sam
                 memory_mib: 2048,
                 dom0_memory_mib: 1024,
                 xen: parts.xen.clone(),
-                xen_cmdline: vec![words.to_owned()],
+                xen_cmdline: [&[words], ALONE.as_slice()]
+                    .concat()
+                    .into_iter()
+                    .map(str::to_owned)
+                    .collect(),
                 kernel: parts.kernel.clone(),
                 kernel_cmdline: Vec::new(),
                 modules: vec![root.clone(), policy.to_owned()],
