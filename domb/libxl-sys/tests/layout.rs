@@ -7,7 +7,6 @@
     unused_crate_dependencies,
     reason = "the build dependencies of the crate are not for the test"
 )]
-
 #![allow(clippy::unwrap_used)] // helpers of tests fail like tests do
 
 use std::fmt::Write;

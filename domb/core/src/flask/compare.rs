@@ -40,8 +40,14 @@ impl Finding {
         let targets = self.targets.join(", ");
         let may = row.map(|row| row.words(&targets)).unwrap_or_default();
         let condition = self.condition.as_deref();
-        let condition = condition.map(|text| format!(" when {text}")).unwrap_or_default();
-        format!("{} may {may}{condition}; without labels: {}", self.source, self.level.who())
+        let condition = condition
+            .map(|text| format!(" when {text}"))
+            .unwrap_or_default();
+        format!(
+            "{} may {may}{condition}; without labels: {}",
+            self.source,
+            self.level.who()
+        )
     }
 }
 
@@ -49,10 +55,16 @@ impl fmt::Display for Weakness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Weakness::Permissive(kind) => {
-                write!(f, "{kind} is not enforced: it may do everything, and denials are only logged")
+                write!(
+                    f,
+                    "{kind} is not enforced: it may do everything, and denials are only logged"
+                )
             }
             Weakness::UnknownAllowed => {
-                write!(f, "operations that the policy does not know are allowed to every domain")
+                write!(
+                    f,
+                    "operations that the policy does not know are allowed to every domain"
+                )
             }
             Weakness::UnknownPermission(class, permission) => write!(
                 f,
