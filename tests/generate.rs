@@ -45,6 +45,18 @@ fn the_checked_in_schema_is_the_programs() {
 }
 
 #[test]
+fn the_list_of_keys_is_the_programs() {
+    let output = domb(&["generate", "keys"]);
+    assert_eq!(output.status.code(), Some(0));
+    let path = repository("xen-config/KEYS.md");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&path, &output.stdout).unwrap();
+    }
+    let checked_in = fs::read(&path).unwrap_or_default();
+    assert!(checked_in == output.stdout, "UPDATE_GOLDEN=1 writes xen-config/KEYS.md anew");
+}
+
+#[test]
 fn the_schema_takes_and_refuses_what_domb_check_does() {
     let (schemas, index) = compiled();
     let mut wrong = Vec::new();

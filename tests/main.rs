@@ -6,6 +6,7 @@
 
 mod config;
 mod convert;
+mod documents;
 mod explain;
 mod flask;
 mod generate;

@@ -241,7 +241,7 @@ fn read_type(table: &Table<'_>, faults: &mut Faults<'_>) -> Option<Field<DomainT
         faults.add(fault);
         return None;
     }
-    table.word("type", TYPE, faults)
+    table.word("type", &TYPE, faults)
 }
 
 /// The keys every domain must have, each with an example.
@@ -263,6 +263,6 @@ pub(super) const TPM: &[(&str, TpmMode)] = &[
     ("optional", TpmMode::Optional),
     ("off", TpmMode::Off),
 ];
-pub(super) const TYPE: &[(&str, DomainType)] = &[("pv", DomainType::Pv), ("pvh", DomainType::Pvh)];
+pub(super) const TYPE: [(&str, DomainType); 2] = [("pv", DomainType::Pv), ("pvh", DomainType::Pvh)];
 pub(super) const ON_FAILURE: &[(&str, OnFailure)] =
     &[("stop", OnFailure::Stop), ("skip", OnFailure::Skip)];

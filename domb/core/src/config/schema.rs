@@ -131,7 +131,10 @@ fn domain(key: &str) -> (Value, &'static str) {
             json!({ "type": "integer", "minimum": Domid::MIN, "maximum": Domid::MAX }),
             "the fixed domid",
         ),
-        "type" => (words(TYPE), "the domain's type"),
+        "type" => (
+            json!({ "enum": TYPE.map(|(word, _)| word) }),
+            "the domain's type",
+        ),
         "kernel" => (path(), "the kernel: a bzImage or an ELF file"),
         "ramdisk" => (path(), "the ramdisk"),
         "cmdline" => (
@@ -228,9 +231,11 @@ fn part_of_type(at: &str) -> Value {
     })
 }
 
-fn words<T>(words: &[(&str, T)]) -> Value {
-    let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-    json!({ "enum": words })
+/// One of the words; the default where the type has one.
+fn words<T: PartialEq + Default>(words: &[(&str, T)]) -> Value {
+    let default = words.iter().find(|(_, value)| *value == T::default());
+    let list: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+    json!({ "enum": list, "default": default.map(|(word, _)| *word) })
 }
 
 fn path() -> Value {
