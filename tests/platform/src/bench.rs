@@ -51,7 +51,7 @@ impl Bench {
         })
     }
 
-    /// [`Bench::control`], with domb and, in `/share`, the kernels and the
+    /// [`root::control_root`], with domb and, in `/share`, the kernels and the
     /// ramdisk for launches from domain 0.
     pub fn control_for_launches(&self, steps: &[Step]) -> Result<Archive> {
         let mut archive = root::control_root(steps)?;
