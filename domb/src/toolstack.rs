@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The six things a launch asks of a toolstack. [`crate::libxl::Libxl`] does
+//! The six things a launch asks of a toolstack. `libxl.rs` does
 //! them on Xen; [`DryRun`] writes them down for `domb launch --dry-run`.
 
 use std::cell::RefCell;

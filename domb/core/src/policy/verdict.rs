@@ -171,7 +171,7 @@ impl Verdict {
     }
 
     /// Whether a domain that is built is to be otherwise than the configuration
-    /// has it: see [`effective`](super::effective).
+    /// has it: see [`effective`](super::effective()).
     #[must_use]
     pub fn changes_anything(&self) -> bool {
         !self.grants.is_empty()
