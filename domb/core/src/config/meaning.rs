@@ -8,7 +8,7 @@ use super::artefact::{Artefact, ArtefactKind};
 use super::faults::{Faults, Field, one_of, quote};
 use super::raw::{RawConfig, RawControl, RawDomain};
 use super::{AfterFailure, Config, Control, DomainConfig, DomainName, Exit, InitialValue, Uuid};
-use super::{libxl, rules, size, values, xen_cmdline};
+use super::{devices, libxl, rules, size, values, xen_cmdline};
 use crate::explain::Code;
 use crate::units::PcrIndex;
 
@@ -64,6 +64,7 @@ pub(super) fn config(raw: &RawConfig<'_>, bytes: &[u8], faults: &mut Faults<'_>)
         .collect();
     rules::check(raw, &domains, platform_memory.flatten(), faults);
     xen_cmdline::check(raw, &domains, faults);
+    devices::check(&raw.domains, faults);
 
     Some(Config {
         bytes: bytes.to_vec(),

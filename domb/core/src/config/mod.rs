@@ -8,6 +8,7 @@
 //! and readable (`load`), and whether the platform has the memory (`build`).
 
 mod artefact;
+mod devices;
 mod domain;
 mod faults;
 mod free;

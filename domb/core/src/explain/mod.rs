@@ -70,6 +70,7 @@ pub enum Code {
     NoDom0Mem = 55,
     FlaskOff = 56,
     HardwareDomain = 57,
+    DeviceTwice = 58,
     FileMissing = 60,
     ArtefactUnreadable = 61,
     NotAFile = 62,

@@ -166,4 +166,16 @@ pub(super) const TABLE: &[Explanation] = &[
                 kernel = \"vmlinuz\"\nmemory = \"256M\"",
         remedy: "Give the domain another domid, or take hardware_dom out.",
     },
+    Explanation {
+        code: Code::DeviceTwice,
+        title: "a device with two owners",
+        cause: "Xen assigns a PCI device to one domain. A disk that one domain writes to while \
+                another has it open is destroyed sooner or later. Two domains with one network \
+                address each get a part of the other's packets.",
+        wrong: "[[domain]]\nname = \"a\"\ndomid = 1\ntype = \"pv\"\nkernel = \"vmlinuz\"\nmemory = \"256M\"\n[[domain.libxl.pcidevs]]\nbus = 3\n\n\
+                [[domain]]\nname = \"b\"\ndomid = 2\ntype = \"pv\"\nkernel = \"vmlinuz\"\nmemory = \"256M\"\n[[domain.libxl.pcidevs]]\nbus = 3",
+        right: "[[domain]]\nname = \"a\"\ndomid = 1\ntype = \"pv\"\nkernel = \"vmlinuz\"\nmemory = \"256M\"\n[[domain.libxl.pcidevs]]\nbus = 3\n\n\
+                [[domain]]\nname = \"b\"\ndomid = 2\ntype = \"pv\"\nkernel = \"vmlinuz\"\nmemory = \"256M\"\n[[domain.libxl.pcidevs]]\nbus = 4",
+        remedy: "Give it to one of the two. Domains that only read a disk, readwrite = 0, may share it.",
+    },
 ];
