@@ -93,6 +93,7 @@ fn exit_code(exit: Exit) -> String {
 }
 
 /// All explanations as Markdown: `domb/ERRORS.md`.
+#[cfg(feature = "generate")]
 pub fn document() -> String {
     let mut out = String::from(
         "# Codes\n\n\
