@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use domb_core::config::{DomainConfig, DomainName, OnFailure};
+use domb_core::config::{DomainConfig, DomainName, OnFailure, Role};
 use domb_core::plan;
 use domb_core::policy::{Flask, PlatformFacts};
 use domb_core::units::{Domid, Mib};
@@ -142,8 +142,10 @@ fn create<'t>(
 
 /// Reads the label back: it is what Xen enforces, whatever was asked.
 fn label_is_real(domain: &DomainConfig, toolstack: &dyn Toolstack) -> Result<(), Cause> {
-    let Some(asked) = &domain.seclabel else {
-        return Ok(());
+    // The xenstore domain runs by now; its label was read before it did.
+    let asked = match &domain.seclabel {
+        Some(label) if !domain.has_role(Role::Xenstore) => label,
+        _ => return Ok(()),
     };
     match toolstack.state(domain.domid)? {
         State::Paused {

@@ -9,11 +9,11 @@
 use std::fs::{self, OpenOptions};
 use std::path::Path;
 
-use domb_core::config::DomainConfig;
+use domb_core::config::{DomainConfig, Role};
 use domb_core::plan;
 use domb_core::policy::{Flask, PlatformFacts};
 use domb_core::units::Domid;
-use xenlight::{Context, FlaskState, Level, Logger, RunState};
+use xenlight::{Context, DomainInfo, FlaskState, Level, Logger, Platform, RunState, Version};
 
 use crate::pty;
 use crate::report::{chain, hint};
@@ -54,6 +54,9 @@ impl Libxl {
 const NOT_ON_XEN: &str = "there is no /dev/xen/privcmd: this is not a privileged domain on Xen\n\
     hint: `domb launch` runs in domain 0; `domb launch --dry-run`, `check` and `predict` run anywhere";
 
+const STORE_IS_HERE: &str = "a xenstore domain cannot be added to a platform that has a XenStore\n\
+    hint: it is built when domb boots as the first init of domain 0";
+
 fn logger(log: &Path) -> std::io::Result<Logger> {
     if let Some(directory) = log.parent() {
         fs::create_dir_all(directory)?;
@@ -81,25 +84,44 @@ impl From<xenlight::Error> for Error {
     }
 }
 
+/// What the hypervisor says of itself, as the launch takes it.
+pub(crate) fn facts(platform: &Platform, version: Version, flask: FlaskState) -> PlatformFacts {
+    PlatformFacts {
+        memory_mib: Some(platform.total_memory_mib),
+        free_memory_mib: Some(platform.free_memory_mib),
+        cpus: Some(platform.cpus),
+        xen_version: Some(version.to_string()),
+        xen_commandline: Some(version.commandline),
+        flask: Some(match flask {
+            FlaskState::Absent => Flask::Absent,
+            FlaskState::Permissive => Flask::Permissive,
+            FlaskState::Enforcing => Flask::Enforcing,
+        }),
+        pv: Some(platform.pv),
+        hvm: Some(platform.hvm),
+    }
+}
+
+/// What the hypervisor says of a domain, as the launch takes it.
+pub(crate) fn state(domain: Option<DomainInfo>) -> State {
+    let Some(domain) = domain else {
+        return State::Absent;
+    };
+    match domain.state {
+        RunState::Paused => State::Paused {
+            seclabel: domain.seclabel,
+        },
+        RunState::Running => State::Running,
+        RunState::Shutdown(reason) => State::Shutdown(reason.to_string()),
+        RunState::Dying => State::Shutdown("dying".to_owned()),
+    }
+}
+
 impl Toolstack for Libxl {
     fn platform(&self) -> Result<PlatformFacts, Error> {
         let platform = self.context.platform()?;
         let version = self.context.version()?;
-        let flask = self.context.flask()?;
-        Ok(PlatformFacts {
-            memory_mib: Some(platform.total_memory_mib),
-            free_memory_mib: Some(platform.free_memory_mib),
-            cpus: Some(platform.cpus),
-            xen_version: Some(version.to_string()),
-            xen_commandline: Some(version.commandline),
-            flask: Some(match flask {
-                FlaskState::Absent => Flask::Absent,
-                FlaskState::Permissive => Flask::Permissive,
-                FlaskState::Enforcing => Flask::Enforcing,
-            }),
-            pv: Some(platform.pv),
-            hvm: Some(platform.hvm),
-        })
+        Ok(facts(&platform, version, self.context.flask()?))
     }
 
     fn create(
@@ -108,6 +130,12 @@ impl Toolstack for Libxl {
         kernel: &Path,
         ramdisk: Option<&Path>,
     ) -> Result<(), Error> {
+        if domain.has_role(Role::Xenstore) {
+            return Err(Error {
+                text: STORE_IS_HERE.to_owned(),
+                log: Vec::new(),
+            });
+        }
         let json = plan::libxl_config(domain, kernel, ramdisk).to_string();
         let config = xenlight::DomainConfig::from_json(&self.context, &json)?;
         let paused = self.context.create_paused(config)?;
@@ -120,17 +148,7 @@ impl Toolstack for Libxl {
     }
 
     fn state(&self, domid: Domid) -> Result<State, Error> {
-        Ok(match self.context.domain(domid.value())? {
-            None => State::Absent,
-            Some(info) => match info.state {
-                RunState::Paused => State::Paused {
-                    seclabel: info.seclabel,
-                },
-                RunState::Running => State::Running,
-                RunState::Shutdown(reason) => State::Shutdown(reason.to_string()),
-                RunState::Dying => State::Shutdown("dying".to_owned()),
-            },
-        })
+        Ok(state(self.context.domain(domid.value())?))
     }
 
     fn destroy(&self, domid: Domid) -> Result<(), Error> {

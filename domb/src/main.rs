@@ -3,7 +3,8 @@
 //!
 //! As PID 1 of the first domain it sets the boot domain up, launches what
 //! `/domb/launch.toml` describes, and becomes the control domain's init
-//! (`boot`). As a command it is the integrator's tool (`cli`). The launch
+//! (`boot`). As PID 1 of the xenstore domain it serves XenStore
+//! (`boot/store_role.rs`). As a command it is the integrator's tool (`cli`). The launch
 //! itself is the same in both: read `launch.rs` next.
 
 // Without the toolstack only the verbs for a host can be reached.
@@ -54,7 +55,11 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     #[cfg(feature = "libxl")]
     if std::process::id() == 1 {
-        return boot::run().into();
+        let words: Vec<String> = std::env::args().skip(1).collect();
+        return match words.split_first() {
+            Some((role, orders)) if role == boot::STORE_ROLE => boot::run_store(orders).into(),
+            _ => boot::run().into(),
+        };
     }
     cli::run().into()
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Declares what is called of libxenctrl from the headers that are installed.
-//! The static link is libxl-sys' business: its list has libxenctrl in the
-//! place the linker needs it.
+//! Declares what is called of libxenctrl and libxenguest from the headers that are installed.
+//! The static link is libxl-sys' business: its list has both in the
+//! place the linker needs them.
 
 #[path = "../libxl-sys/build/probe.rs"]
 mod probe;
@@ -16,6 +16,56 @@ const FUNCTIONS: &[&str] = &[
     "xc_interface_close",
     "xc_flask_getenforce",
     "xc_readconsolering",
+    // What is asked of the hypervisor before there is a XenStore, which libxl needs.
+    "xc_version",
+    "xc_physinfo",
+    "xc_domain_getinfolist",
+    "xc_flask_context_to_sid",
+    "xc_flask_sid_to_context",
+    // The xenstore domain, which libxl cannot build.
+    "xc_domain_create",
+    "xc_domain_max_vcpus",
+    "xc_domain_setmaxmem",
+    "xc_domain_set_memmap_limit",
+    "xc_domain_set_virq_handler",
+    "xc_domain_sethandle",
+    "xc_domain_unpause",
+    "xc_domain_destroy",
+    "xc_evtchn_alloc_unbound",
+    "xc_map_foreign_range",
+    // xenguest.h: the same
+    "xc_dom_allocate",
+    "xc_dom_release",
+    "xc_dom_kernel_file",
+    "xc_dom_module_file",
+    "xc_dom_boot_xen_init",
+    "xc_dom_parse_image",
+    "xc_dom_mem_init",
+    "xc_dom_boot_mem_init",
+    "xc_dom_build_image",
+    "xc_dom_boot_image",
+    "xc_dom_gnttab_init",
+    // sys/ioctl.h, sys/mman.h
+    "ioctl",
+    "munmap",
+];
+
+/// Structures that are passed through pointers to void.
+const TYPES: &[&str] = &[
+    "xencons_interface",
+    "xen_extraversion_t",
+    "xen_commandline_t",
+];
+
+const CONSTANTS: &[&str] = &[
+    "XENVER_.*",
+    "VIRQ_DOM_EXC",
+    "XEN_DOMINF_.*",
+    "XEN_DOMCTL_CDF_xs_domain",
+    "SECINITSID_DOMU",
+    "XEN_SYSCTL_PHYSCAP_.*",
+    "PROT_READ",
+    "PROT_WRITE",
 ];
 
 fn main() {
@@ -27,6 +77,7 @@ fn main() {
     let version = probe.version("xencontrol");
     let include = probe.include_dir("xencontrol");
     probe.need(&Need::header("xenctrl.h"), &include);
+    probe.need(&Need::header("xenguest.h"), &include);
     probe.libclang();
     probe.finish();
 
@@ -34,7 +85,7 @@ fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let clang_args = vec![format!("-I{}", include.display())];
     // The logger is libxentoollog's: one declaration, so that one logger fits both.
-    let bindings = probe::builder("wrapper.h", &clang_args, FUNCTIONS, &[], &[])
+    let bindings = probe::builder("wrapper.h", &clang_args, FUNCTIONS, TYPES, CONSTANTS)
         .blocklist_type("xentoollog_logger")
         .raw_line("use libxl_sys::xentoollog_logger;")
         .raw_line(format!("/// The release whose headers these declarations come from.\npub const BUILT_AGAINST: (u32, u32) = ({major}, {minor});"));
@@ -44,5 +95,6 @@ fn main() {
         let libdir = probe::variable("xencontrol", "libdir", "/usr/lib/x86_64-linux-gnu");
         println!("cargo:rustc-link-search=native={}", libdir.display());
         println!("cargo:rustc-link-lib=dylib=xenctrl");
+        println!("cargo:rustc-link-lib=dylib=xenguest");
     }
 }

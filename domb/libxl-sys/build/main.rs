@@ -50,6 +50,7 @@ const FUNCTIONS: &[&str] = &[
     "xs_write",
     "xs_directory",
     "xs_rm",
+    "xs_introduce_domain",
     // stdio.h, stdlib.h: the logger's FILE, and what libxl and libxenstore allocate
     "fdopen",
     "fclose",

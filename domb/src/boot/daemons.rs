@@ -25,51 +25,40 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(5);
 const SOCKET: &str = "/run/xenstored/socket";
 
-/// The running daemons.
-pub(super) struct Daemons {
-    xenstored: Child,
-    xenconsoled: Child,
+/// Starts xenstored for this domain and, when it answers, writes what libxl
+/// cannot do without.
+pub(super) fn xenstored(manifest: &Manifest) -> Result<Child, Error> {
+    let child = serve_store(manifest, &["--pid-file", "/run/xenstore.pid"])?;
+    let store = Store::open().map_err(|source| Error::Store { source })?;
+    initialise(&store).map_err(|source| Error::Store { source })?;
+    Ok(child)
 }
 
-impl Daemons {
-    /// For the console line.
-    pub(super) fn describe(&self) -> String {
-        format!(
-            "xenstored (pid {}), xenconsoled (pid {})",
-            self.xenstored.id(),
-            self.xenconsoled.id()
-        )
-    }
-}
-
-/// Starts both, the second when the first answers.
-pub(super) fn start(manifest: &Manifest) -> Result<Daemons, Error> {
-    let mut xenstored = spawn(
-        "xenstored",
-        &manifest.xenstored,
-        &["--no-fork", "--pid-file", "/run/xenstore.pid"],
-    )?;
-    wait_for("xenstored", &mut xenstored, || {
+/// Starts xenstored with these further arguments; it answers on its socket.
+pub(super) fn serve_store(manifest: &Manifest, arguments: &[&str]) -> Result<Child, Error> {
+    let arguments: Vec<&str> = [&["--no-fork"], arguments].concat();
+    let mut child = spawn("xenstored", &manifest.xenstored, &arguments)?;
+    wait_for("xenstored", &mut child, || {
         UnixStream::connect(SOCKET).is_ok()
     })?;
-    spare_from_oom("xenstored", &xenstored)?;
-    initialise_store().map_err(|source| Error::Store { source })?;
+    spare_from_oom("xenstored", &child)?;
+    Ok(child)
+}
 
-    let mut xenconsoled = spawn("xenconsoled", &manifest.xenconsoled, &["-i", "--log=none"])?;
-    let pid = xenconsoled.id();
+/// Starts xenconsoled; it sees every domain that is made from now on.
+pub(super) fn xenconsoled(manifest: &Manifest) -> Result<Child, Error> {
+    let mut child = spawn("xenconsoled", &manifest.xenconsoled, &["-i", "--log=none"])?;
+    let pid = child.id();
     fs::write("/run/xenconsoled.pid", format!("{pid}\n")).map_err(|source| Error::Start {
         daemon: "xenconsoled",
         source,
     })?;
     // It opens gntdev after it has asked the store for the domains to come
     // and before its loop (tools/console/daemon/io.c, handle_io).
-    wait_for("xenconsoled", &mut xenconsoled, || {
+    wait_for("xenconsoled", &mut child, || {
         has_open(pid, "/dev/xen/gntdev")
     })?;
-    Ok(Daemons {
-        xenstored,
-        xenconsoled,
-    })
+    Ok(child)
 }
 
 fn spawn(daemon: &'static str, path: &str, arguments: &[&str]) -> Result<Child, Error> {
@@ -133,8 +122,7 @@ fn spare_from_oom(daemon: &'static str, child: &Child) -> Result<(), Error> {
 }
 
 /// The three nodes libxl cannot do without (`tools/helpers/xen-init-dom0.c`).
-fn initialise_store() -> xenlight::Result<()> {
-    let store = Store::open()?;
+pub(super) fn initialise(store: &Store) -> xenlight::Result<()> {
     store.write("/local/domain/0/domid", b"0")?;
     store.write("/local/domain/0/name", b"Domain-0")?;
     store.write("/local/pool/0/name", b"Pool-0")

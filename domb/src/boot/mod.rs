@@ -12,23 +12,29 @@ mod modules;
 mod mounts;
 mod power;
 mod root;
+mod store_domain;
+mod store_role;
 
 use std::path::{Path, PathBuf};
 
-use domb_core::config::AfterFailure;
+use domb_core::config::{AfterFailure, Role};
 
 use crate::console;
 use crate::exit::Exit;
 use crate::launch::{self, Next, Options};
 use crate::libxl::Libxl;
-use crate::load::Source;
+use crate::load::{self, Source};
 use crate::manifest::Manifest;
 use crate::report::{Report, chain, hint};
+use crate::toolstack::Toolstack;
 use crate::tpm::TpmDevice;
+use store_domain::StoreToolstack;
+pub use store_role::{ROLE as STORE_ROLE, run as run_store};
 
 const CONFIGURATION: &str = "/domb/launch.toml";
 const REPORT: &str = "/run/domb/report.json";
 const MANIFEST: &str = "/domb/manifest.json";
+const LIBXL_LOG: &str = "/run/domb/libxl.log";
 
 /// Boots. Comes back only to say that PID 1 could not leave in any way.
 #[must_use]
@@ -37,8 +43,8 @@ pub fn run() -> Exit {
         "boot",
         concat!("domb ", env!("CARGO_PKG_VERSION"), ", boot domain"),
     );
-    let (manifest, toolstack) = match set_up() {
-        Ok(up) => up,
+    let (manifest, toolstack) = match manifest().and_then(|it| Ok((toolstack(&it)?, it))) {
+        Ok((toolstack, manifest)) => (manifest, toolstack),
         Err(error) => return fail_before_launch(&error),
     };
     let options = Options {
@@ -47,7 +53,7 @@ pub fn run() -> Exit {
         event_log: PathBuf::from("/run/domb/eventlog"),
         report: PathBuf::from(REPORT),
     };
-    let ended = launch::launch(&options, Source::Image(&manifest), &toolstack);
+    let ended = launch::launch(&options, Source::Image(&manifest), toolstack.as_ref());
     drop(toolstack);
     match ended.result {
         Ok(_) => leave(ended.next),
@@ -55,19 +61,33 @@ pub fn run() -> Exit {
     }
 }
 
-/// Mounts, kernel modules, daemons, and a toolstack that answers.
-fn set_up() -> Result<(Manifest, Libxl), Error> {
+/// Mounts and kernel modules.
+fn manifest() -> Result<Manifest, Error> {
     mounts::mount_all()?;
     let manifest = Manifest::read(Path::new(MANIFEST))?;
     let count = modules::load(&manifest)?;
     mounts::mount_xenfs()?;
-    let daemons = daemons::start(&manifest)?;
-    let toolstack = Libxl::open(Path::new("/run/domb/libxl.log"))?;
+    console::line("boot", &format!("{count} kernel modules"));
+    Ok(manifest)
+}
+
+/// A toolstack that answers: libxl with the daemons in this domain, or one
+/// that builds the xenstore domain first. A configuration that cannot be read
+/// gets the first; the launch then says what is wrong with it.
+fn toolstack(manifest: &Manifest) -> Result<Box<dyn Toolstack>, Error> {
+    let config = load::config(Path::new(CONFIGURATION)).ok();
+    if config.is_some_and(|config| config.with_role(Role::Xenstore).is_some()) {
+        return Ok(Box::new(StoreToolstack::open(manifest.clone())?));
+    }
+    let store = daemons::xenstored(manifest)?;
+    let consoles = daemons::xenconsoled(manifest)?;
+    let libxl = Libxl::open(Path::new(LIBXL_LOG))?;
+    let pids = (store.id(), consoles.id());
     console::line(
         "boot",
-        &format!("{count} kernel modules, {}", daemons.describe()),
+        &format!("xenstored (pid {}), xenconsoled (pid {})", pids.0, pids.1),
     );
-    Ok((manifest, toolstack))
+    Ok(Box::new(libxl))
 }
 
 /// The platform stands: become the control domain's init.

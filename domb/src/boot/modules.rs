@@ -3,6 +3,7 @@
 //! gives. A module that is already there is fine; one that does not load is
 //! not: without privcmd, evtchn and gntdev nothing later would work.
 
+use std::ffi::CStr;
 use std::fs::File;
 use std::io;
 
@@ -13,19 +14,32 @@ use crate::manifest::Manifest;
 
 /// Loads every module of the manifest and says how many there are.
 pub(super) fn load(manifest: &Manifest) -> Result<usize, Error> {
-    for module in &manifest.modules {
-        let path = &module.path;
+    load_with(
+        manifest
+            .modules
+            .iter()
+            .map(|module| (module.path.as_str(), c"")),
+    )
+}
+
+/// Loads modules, each with its parameters, and says how many there are.
+pub(super) fn load_with<'a>(
+    modules: impl Iterator<Item = (&'a str, &'a CStr)>,
+) -> Result<usize, Error> {
+    let mut count = 0;
+    for (path, parameters) in modules {
         let failed = |source| Error {
-            path: path.clone(),
+            path: path.to_owned(),
             source,
         };
         let file = File::open(path).map_err(failed)?;
-        match finit_module(&file, c"", 0) {
+        match finit_module(&file, parameters, 0) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(failed(errno.into())),
         }
+        count += 1;
     }
-    Ok(manifest.modules.len())
+    Ok(count)
 }
 
 /// A module could not be loaded.

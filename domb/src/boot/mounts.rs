@@ -91,6 +91,17 @@ pub(super) fn mount_xenfs() -> Result<(), Error> {
     })
 }
 
+/// Mounts an empty tmpfs where xenfs would be.
+pub(super) fn mount_in_place_of_xenfs() -> Result<(), Error> {
+    one(&Mount {
+        source: "tmpfs",
+        target: "/proc/xen",
+        kind: "tmpfs",
+        flags: SAFE,
+        data: Some(c"mode=0700"),
+    })
+}
+
 fn one(entry: &Mount) -> Result<(), Error> {
     let failed = |source| Error {
         target: entry.target,

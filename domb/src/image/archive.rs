@@ -10,7 +10,7 @@ use cpio::newc::{Builder, trailer};
 
 /// The tree. Directories above a node are made when they are needed.
 #[derive(Debug, Default)]
-pub(super) struct Tree<'a> {
+pub(crate) struct Tree<'a> {
     nodes: BTreeMap<String, Node<'a>>,
 }
 
@@ -24,7 +24,7 @@ enum Node<'a> {
         bytes: Cow<'a, [u8]>,
     },
     Symlink {
-        target: &'static str,
+        target: Cow<'a, str>,
     },
     CharacterDevice {
         permissions: u32,
@@ -35,12 +35,12 @@ enum Node<'a> {
 
 impl<'a> Tree<'a> {
     /// Adds a directory at the absolute `path`.
-    pub(super) fn directory(&mut self, path: &str, permissions: u32) {
+    pub(crate) fn directory(&mut self, path: &str, permissions: u32) {
         self.insert(path, Node::Directory { permissions });
     }
 
     /// Adds a file.
-    pub(super) fn file(&mut self, path: &str, permissions: u32, bytes: impl Into<Cow<'a, [u8]>>) {
+    pub(crate) fn file(&mut self, path: &str, permissions: u32, bytes: impl Into<Cow<'a, [u8]>>) {
         self.insert(
             path,
             Node::File {
@@ -51,12 +51,13 @@ impl<'a> Tree<'a> {
     }
 
     /// Adds a symbolic link.
-    pub(super) fn symlink(&mut self, path: &str, target: &'static str) {
+    pub(crate) fn symlink(&mut self, path: &str, target: impl Into<Cow<'a, str>>) {
+        let target = target.into();
         self.insert(path, Node::Symlink { target });
     }
 
     /// Adds a character device.
-    pub(super) fn character_device(
+    pub(crate) fn character_device(
         &mut self,
         path: &str,
         permissions: u32,
@@ -86,7 +87,7 @@ impl<'a> Tree<'a> {
     ///
     /// # Errors
     /// `out` failed, or a file is longer than the format can say.
-    pub(super) fn write<W: Write>(&self, mut out: W) -> io::Result<W> {
+    pub(crate) fn write<W: Write>(&self, mut out: W) -> io::Result<W> {
         for (inode, (name, node)) in (1..).zip(&self.nodes) {
             let (mode, bytes): (u32, &[u8]) = match node {
                 Node::Directory { permissions } => (S_IFDIR | permissions, &[]),

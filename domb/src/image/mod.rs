@@ -8,7 +8,7 @@
 //! make the image again and compare. Nothing is written under the output's
 //! name until all of it is there, and no input is ever written to.
 
-mod archive;
+pub(crate) mod archive;
 mod artefacts;
 mod error;
 mod host;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The functions of libxenctrl that domb calls because libxl has no word for
-//! them: whether Flask is enforcing, and Xen's own console ring. Domains are
-//! libxl's business; no domctl is called from here.
+//! The functions of libxenctrl and libxenguest that domb calls because libxl
+//! has no word for them: whether Flask is enforcing, Xen's own console ring,
+//! and the xenstore domain, which has to be there before libxl can work. All
+//! other domains are libxl's business.
 //!
 //! Trusted: that the library linked belongs to the headers read. `xenlight`
 //! is the only user.
@@ -32,6 +33,7 @@ const _: () = {
     clippy::undocumented_unsafe_blocks,
     clippy::multiple_unsafe_ops_per_block,
     clippy::semicolon_if_nothing_returned,
+    unsafe_op_in_unsafe_fn,
     reason = "generated from C headers, in C's own names; xenctrl.h is the documentation"
 )]
 mod bindings {

@@ -3,10 +3,11 @@
 
 use std::ptr::{self, NonNull};
 
-use crate::error::{Error, Result, check};
-use crate::ffi;
+use crate::error::{Result, check};
 use crate::logger::Logger;
+use crate::platform::FlaskState;
 use crate::store::Store;
+use crate::xenctrl::Xenctrl;
 
 /// libxl installs the SIGCHLD handler, but reaps its own children only; domb
 /// waits for its daemons by pid. The structure must outlive every context
@@ -83,6 +84,11 @@ impl Context {
         )
     }
 
+    /// What Flask does about labels.
+    pub(crate) fn flask_state(&self) -> Result<FlaskState> {
+        self.xenctrl.flask()
+    }
+
     /// libxl's own handle, alive as long as `self`.
     pub(crate) fn raw(&self) -> *mut libxl_sys::libxl_ctx {
         self.libxl.raw.as_ptr()
@@ -90,7 +96,7 @@ impl Context {
 
     /// libxenctrl's handle, open as long as `self`.
     pub(crate) fn xenctrl(&self) -> *mut xenctrl_sys::xc_interface {
-        self.xenctrl.raw.as_ptr()
+        self.xenctrl.raw()
     }
 }
 
@@ -130,41 +136,6 @@ impl Drop for Libxl {
         let rc = unsafe { libxl_sys::libxl_ctx_free(self.raw.as_ptr()) };
         if rc != 0 {
             eprintln!("xenlight: libxl could not free its context: code {rc}");
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Xenctrl {
-    raw: NonNull<xenctrl_sys::xc_interface>,
-}
-
-impl Xenctrl {
-    /// The caller drops the result before `logger`.
-    fn open(logger: &Logger) -> Result<Xenctrl> {
-        let mark = logger.mark();
-        // SAFETY: both loggers are not NULL and outlive the handle; 0 is no
-        // flag.
-        let raw = unsafe { xenctrl_sys::xc_interface_open(logger.raw(), logger.raw(), 0) };
-        let source = ffi::errno();
-        let raw = NonNull::new(raw).ok_or_else(|| Error::System {
-            doing: "open the hypervisor's interface (is this domain 0 on Xen, with xen-privcmd loaded?)".to_owned(),
-            source,
-            log: logger.errors_since(mark),
-        })?;
-        Ok(Xenctrl { raw })
-    }
-}
-
-impl Drop for Xenctrl {
-    fn drop(&mut self) {
-        // SAFETY: xc_interface_open made it, and it is not used again.
-        let rc = unsafe { xenctrl_sys::xc_interface_close(self.raw.as_ptr()) };
-        if rc != 0 {
-            eprintln!(
-                "xenlight: libxenctrl could not close its handle: {}",
-                ffi::errno()
-            );
         }
     }
 }

@@ -65,6 +65,14 @@ pub enum ShutdownReason {
     Other(i32),
 }
 
+impl ShutdownReason {
+    /// Xen's own number (`SHUTDOWN_*`), which is libxl's as well.
+    pub(crate) fn of_xen(number: u32) -> ShutdownReason {
+        let number = i32::try_from(number).unwrap_or(i32::MAX);
+        shutdown_reason(libxl_sys::libxl_shutdown_reason(number))
+    }
+}
+
 impl fmt::Display for ShutdownReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -16,7 +16,10 @@
 //! store or console channel libxl could not make, and callbacks from C into
 //! Rust.
 //!
-//! A process that uses this needs xenstored before [`Context::open`], and
+//! One domain is not libxl's: the xenstore domain, without which libxl cannot
+//! work. [`Hypervisor`] needs no XenStore and builds it with libxenguest.
+//!
+//! A process that uses a [`Context`] needs xenstored before [`Context::open`], and
 //! xenconsoled before [`Context::create_paused`]. It must reap only children
 //! of its own, by pid: libxl owns SIGCHLD for as long as a [`Context`] is
 //! there, and reaps only its own.
@@ -31,22 +34,31 @@ compile_error!(
     "this libxl cannot create a domain at a domid of the caller's choice; Xen 4.14 is the first that can"
 );
 
+mod console_ring;
 mod context;
 mod domain;
 mod domain_config;
 mod error;
+mod evtchn;
 mod ffi;
+mod hypervisor;
+mod image;
 mod logger;
 mod lost;
 mod paused;
 mod platform;
 mod store;
+mod store_domain;
+mod xenctrl;
 
 pub use context::Context;
 pub use domain::{DomainInfo, RunState, ShutdownReason};
 pub use domain_config::DomainConfig;
 pub use error::{Code, Error, Result};
+pub use evtchn::LoopbackPort;
+pub use hypervisor::Hypervisor;
 pub use logger::{Level, Logger};
 pub use paused::PausedDomain;
 pub use platform::{BUILT_AGAINST, FlaskState, Platform, Version};
 pub use store::Store;
+pub use store_domain::{StoreDomain, StoreDomainSpec};

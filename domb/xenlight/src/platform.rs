@@ -169,19 +169,7 @@ impl Context {
     /// # Errors
     /// The hypervisor refuses to say.
     pub fn flask(&self) -> Result<FlaskState> {
-        // SAFETY: the handle is open for as long as the context.
-        let answer = unsafe { xenctrl_sys::xc_flask_getenforce(self.xenctrl()) };
-        let source = ffi::errno();
-        match answer {
-            0 => Ok(FlaskState::Permissive),
-            1.. => Ok(FlaskState::Enforcing),
-            _ if source.kind() == std::io::ErrorKind::Unsupported => Ok(FlaskState::Absent),
-            _ => Err(Error::System {
-                doing: "ask whether Flask is enforcing".to_owned(),
-                source,
-                log: Vec::new(),
-            }),
-        }
+        self.flask_state()
     }
 
     /// The newest part of Xen's own console, without taking it away from

@@ -94,6 +94,31 @@ impl Store {
         if done { Ok(()) } else { Err(failed(doing)) }
     }
 
+    /// Tells the store to serve the ring of domain `domid`, whose event channel
+    /// for it is `port` (`xs_introduce_domain`). The ring is the page the
+    /// domain granted the store; whatever waited in it is dropped.
+    ///
+    /// # Errors
+    /// The store cannot map the page or bind the channel.
+    pub fn introduce(&self, domid: u16, port: u32) -> Result<()> {
+        const FRAME_IS_GRANTED: u64 = 0; // xenstored looks at the grant alone
+
+        // SAFETY: the handle is open until Drop.
+        let done = unsafe {
+            libxl_sys::xs_introduce_domain(
+                self.raw.as_ptr(),
+                c_uint::from(domid),
+                FRAME_IS_GRANTED,
+                port,
+            )
+        };
+        if done {
+            Ok(())
+        } else {
+            Err(failed(|| format!("introduce domain {domid} to xenstore")))
+        }
+    }
+
     /// The names of the nodes right below `path`; `None` if there is no such
     /// node.
     ///

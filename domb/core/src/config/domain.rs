@@ -35,6 +35,8 @@ pub struct DomainConfig {
     pub uuid: Uuid,
     /// XSM/Flask label, `user:role:type`.
     pub seclabel: Option<String>,
+    /// What the platform relies on it for; empty for a guest.
+    pub roles: Vec<Role>,
     /// Domains that must have been started before this one.
     pub after: Vec<DomainName>,
     /// What the failure of this domain means for the launch.
@@ -85,6 +87,33 @@ impl DomainType {
             DomainType::Pv => "pv",
             DomainType::Pvh => "pvh",
         }
+    }
+}
+
+/// What the platform relies on a domain for (`roles`), as in Hyperlaunch.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// `"xenstore"`: it serves XenStore to every other domain. domb brings
+    /// its ramdisk and builds it first, with libxenguest.
+    Xenstore,
+}
+
+impl Role {
+    /// The word of the configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Xenstore => "xenstore",
+        }
+    }
+}
+
+impl DomainConfig {
+    /// Whether the platform relies on it for `role`.
+    #[must_use]
+    pub fn has_role(&self, role: Role) -> bool {
+        self.roles.contains(&role)
     }
 }
 

@@ -182,6 +182,7 @@ fn domain(
         vcpus: vcpus?,
         uuid: uuid?,
         seclabel: seclabel.map_or(Some(None), |label| label.map(Some))?,
+        roles: raw.roles.iter().map(|field| field.value).collect(),
         // Names that no domain has are reported by the rules.
         after: raw
             .after

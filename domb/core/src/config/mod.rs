@@ -17,6 +17,7 @@ mod libxl;
 mod meaning;
 mod nearest;
 mod raw;
+mod roles;
 mod rules;
 mod schema;
 mod size;
@@ -33,7 +34,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 pub use artefact::{Artefact, ArtefactKind, resolve};
-pub use domain::{DomainConfig, DomainName, DomainType, OnFailure, Uuid};
+pub use domain::{DomainConfig, DomainName, DomainType, OnFailure, Role, Uuid};
 pub use nearest::nearest;
 pub use schema::schema;
 
@@ -115,8 +116,8 @@ impl Config {
         (config.filter(|_| !refused), faults)
     }
 
-    /// The domains in start order: each after all it names in `after`; where
-    /// that leaves a choice, the file's order.
+    /// The domains in start order: the xenstore domain first; each after all
+    /// it names in `after`; where that leaves a choice, the file's order.
     #[must_use]
     pub fn start_order(&self) -> Vec<&DomainConfig> {
         let index: BTreeMap<&DomainName, usize> = self
@@ -133,21 +134,28 @@ impl Config {
                 waited_by[index[need]].push(at);
             }
         }
-        let mut ready: BinaryHeap<Reverse<usize>> = (0..self.domains.len())
+        let turn = |at: usize| Reverse((!self.domains[at].has_role(Role::Xenstore), at));
+        let mut ready: BinaryHeap<Reverse<(bool, usize)>> = (0..self.domains.len())
             .filter(|at| waiting_for[*at] == 0)
-            .map(Reverse)
+            .map(turn)
             .collect();
         let mut order = Vec::with_capacity(self.domains.len());
-        while let Some(Reverse(at)) = ready.pop() {
+        while let Some(Reverse((_, at))) = ready.pop() {
             order.push(&self.domains[at]);
             for next in &waited_by[at] {
                 waiting_for[*next] -= 1;
                 if waiting_for[*next] == 0 {
-                    ready.push(Reverse(*next));
+                    ready.push(turn(*next));
                 }
             }
         }
         order
+    }
+
+    /// The domain that the platform relies on for `role`, if there is one.
+    #[must_use]
+    pub fn with_role(&self, role: Role) -> Option<&DomainConfig> {
+        self.domains.iter().find(|domain| domain.has_role(role))
     }
 
     /// The domain of that name.

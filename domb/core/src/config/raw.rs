@@ -12,7 +12,7 @@ use super::faults::{Faults, Field, quote};
 use super::free::Purpose;
 use super::keys::Section;
 use super::table::Table;
-use super::{AfterFailure, Config, DomainType, OnFailure, TpmMode};
+use super::{AfterFailure, Config, DomainType, OnFailure, Role, TpmMode};
 use crate::diagnostic::Diagnostic;
 use crate::explain::Code;
 
@@ -56,6 +56,7 @@ pub(super) struct RawDomain<'t> {
     pub(super) vcpus: Option<Field<i64>>,
     pub(super) uuid: Option<Field<&'t str>>,
     pub(super) seclabel: Option<Field<&'t str>>,
+    pub(super) roles: Vec<Field<Role>>,
     pub(super) after: Vec<Field<&'t str>>,
     pub(super) on_failure: Option<Field<OnFailure>>,
     pub(super) libxl: Option<Field<Map<String, Value>>>,
@@ -223,6 +224,7 @@ fn read_domain<'t>(table: Table<'t>, faults: &mut Faults<'_>) -> RawDomain<'t> {
         vcpus: table.integer("vcpus", faults),
         uuid: table.text("uuid", faults),
         seclabel: table.text("seclabel", faults),
+        roles: table.words("roles", ROLES, faults),
         after: table.texts("after", faults),
         on_failure: table.word("on_failure", ON_FAILURE, faults),
         libxl: table.json("libxl", Purpose::Libxl, faults),
@@ -264,5 +266,6 @@ pub(super) const TPM: &[(&str, TpmMode)] = &[
     ("off", TpmMode::Off),
 ];
 pub(super) const TYPE: [(&str, DomainType); 2] = [("pv", DomainType::Pv), ("pvh", DomainType::Pvh)];
+pub(super) const ROLES: &[(&str, Role)] = &[("xenstore", Role::Xenstore)];
 pub(super) const ON_FAILURE: &[(&str, OnFailure)] =
     &[("stop", OnFailure::Stop), ("skip", OnFailure::Skip)];

@@ -8,6 +8,7 @@ use std::fmt::Display;
 use super::faults::{Faults, Field, quote};
 use super::nearest::nearest;
 use super::raw::{RawConfig, RawDomain};
+use super::roles;
 use super::xen_cmdline::XenCmdline;
 use super::{DomainConfig, Uuid};
 use crate::explain::Code;
@@ -35,6 +36,7 @@ pub(super) fn check(
     );
     unique_uuids(&raw.domains, domains, faults);
     after(&raw.domains, faults);
+    roles::check(&raw.domains, faults);
     memory(raw, domains, platform, faults);
 }
 

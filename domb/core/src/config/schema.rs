@@ -8,7 +8,7 @@
 use serde_json::{Map, Value, json};
 
 use super::keys::Section;
-use super::raw::{AFTER_FAILURE, ON_FAILURE, REQUIRED, TPM, TYPE};
+use super::raw::{AFTER_FAILURE, ON_FAILURE, REQUIRED, ROLES, TPM, TYPE};
 use super::values::{MAX_VCPUS, PATH_MAX};
 use super::{Config, DomainName, libxl};
 use crate::units::{Domid, PcrIndex};
@@ -161,6 +161,10 @@ fn domain(key: &str) -> (Value, &'static str) {
         "seclabel" => (
             json!({ "type": "string", "pattern": "^[A-Za-z0-9_.-]+(:[A-Za-z0-9_.-]+){2}$" }),
             "the Flask label, user:role:type",
+        ),
+        "roles" => (
+            json!({ "type": "array", "items": { "enum": ROLES.iter().map(|(word, _)| *word).collect::<Vec<_>>() } }),
+            "what the platform relies on the domain for",
         ),
         "after" => (
             json!({ "type": "array", "items": { "type": "string" } }),

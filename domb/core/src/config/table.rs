@@ -170,22 +170,21 @@ impl<'t> Table<'t> {
         faults: &mut Faults<'_>,
     ) -> Option<Field<T>> {
         let text = self.text(key, faults)?;
-        let found = words.iter().find(|(word, _)| *word == text.value);
-        if found.is_none() {
-            let allowed: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-            let near = nearest(text.value, &allowed);
-            let hint = match near {
-                Some(near) => format!("did you mean \"{near}\"?"),
-                None => format!("write {key} = \"{}\"", allowed.first().unwrap_or(&"")),
-            };
-            let message = format!(
-                "`{key}` is {}, not \"{}\"",
-                one_of(&allowed),
-                quote(text.value)
-            );
-            faults.add(faults.at(&text, Code::UnknownWord, message).hint(hint));
-        }
-        found.map(|(_, value)| text.with(*value))
+        one_word(key, &text, words, faults)
+    }
+
+    /// The values of `key`, a list, each one of `words`; empty if it is left out.
+    pub(super) fn words<T: Copy>(
+        &self,
+        key: &str,
+        words: &[(&str, T)],
+        faults: &mut Faults<'_>,
+    ) -> Vec<Field<T>> {
+        let texts = self.texts(key, faults);
+        let values = texts
+            .iter()
+            .filter_map(|text| one_word(key, text, words, faults));
+        values.collect()
     }
 
     /// The table at `key`.
@@ -338,4 +337,28 @@ fn wrong_type(field: &Field<&DeValue<'_>>, wanted: &str, hint: &str, faults: &mu
             )
             .hint(hint),
     );
+}
+
+fn one_word<T: Copy>(
+    key: &str,
+    text: &Field<&str>,
+    words: &[(&str, T)],
+    faults: &mut Faults<'_>,
+) -> Option<Field<T>> {
+    let found = words.iter().find(|(word, _)| *word == text.value);
+    if found.is_none() {
+        let allowed: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        let near = nearest(text.value, &allowed);
+        let hint = match near {
+            Some(near) => format!("did you mean \"{near}\"?"),
+            None => format!("write {key} = \"{}\"", allowed.first().unwrap_or(&"")),
+        };
+        let message = format!(
+            "`{key}` is {}, not \"{}\"",
+            one_of(&allowed),
+            quote(text.value)
+        );
+        faults.add(faults.at(text, Code::UnknownWord, message).hint(hint));
+    }
+    found.map(|(_, value)| text.with(*value))
 }

@@ -71,6 +71,7 @@ pub enum Code {
     FlaskOff = 56,
     HardwareDomain = 57,
     DeviceTwice = 58,
+    Roles = 59,
     FileMissing = 60,
     ArtefactUnreadable = 61,
     NotAFile = 62,

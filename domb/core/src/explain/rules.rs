@@ -178,4 +178,15 @@ pub(super) const TABLE: &[Explanation] = &[
                 [[domain]]\nname = \"b\"\ndomid = 2\ntype = \"pv\"\nkernel = \"vmlinuz\"\nmemory = \"256M\"\n[[domain.libxl.pcidevs]]\nbus = 4",
         remedy: "Give it to one of the two. Domains that only read a disk, readwrite = 0, may share it.",
     },
+    Explanation {
+        code: Code::Roles,
+        title: "a role that this domain cannot have",
+        cause: "A role says what the platform relies on a domain for, so one domain has it. The \
+                xenstore domain is PV, is built first, without libxl, and domb brings its ramdisk.",
+        wrong: "[[domain]]\nname = \"store\"\ndomid = 1\ntype = \"pvh\"\nkernel = \"vmlinuz\"\nmemory = \"96M\"\n\
+                roles = [\"xenstore\"]",
+        right: "[[domain]]\nname = \"store\"\ndomid = 1\ntype = \"pv\"\nkernel = \"vmlinuz\"\nmemory = \"96M\"\n\
+                roles = [\"xenstore\"]",
+        remedy: "Give the role to one PV domain without `ramdisk`, `after` and libxl fields.",
+    },
 ];

@@ -31,6 +31,7 @@ pub(super) fn domain(text: &str, domid: i64) -> DomainConfig {
         vcpus: 1,
         uuid: Uuid([0x11; 16]),
         seclabel: None,
+        roles: Vec::new(),
         after: Vec::new(),
         on_failure: OnFailure::Stop,
         libxl: serde_json::Map::new(),

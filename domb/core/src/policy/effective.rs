@@ -119,6 +119,7 @@ fn keys(domain: &DomainConfig) -> Map<String, Value> {
         vcpus,
         uuid,
         seclabel,
+        roles,
         after,
         on_failure,
         libxl,
@@ -147,6 +148,10 @@ fn keys(domain: &DomainConfig) -> Map<String, Value> {
         ("vcpus", json!(vcpus)),
         ("uuid", json!(uuid)),
         ("seclabel", json!(seclabel)),
+        (
+            "roles",
+            json!(Some(roles).filter(|roles| !roles.is_empty())),
+        ),
         ("after", json!(after)),
         ("on_failure", json!(on_failure)),
         ("libxl", json!(libxl)),

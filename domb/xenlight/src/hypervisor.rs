@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The hypervisor without libxl: what can be asked and done before there is a
+//! XenStore. Only the xenstore domain is built this way.
+
+use std::ffi::{c_char, c_void};
+use std::mem::MaybeUninit;
+
+use crate::domain::{DomainInfo, RunState, ShutdownReason};
+use crate::error::{Error, Result};
+use crate::ffi;
+use crate::logger::Logger;
+use crate::platform::{BUILT_AGAINST, FlaskState, Platform, Version};
+use crate::xenctrl::Xenctrl;
+
+/// The hypervisor's interface, open.
+#[derive(Debug)]
+pub struct Hypervisor {
+    // Dropped in this order: the logger serves the handle.
+    pub(crate) xenctrl: Xenctrl,
+    pub(crate) logger: Logger,
+}
+
+impl Hypervisor {
+    /// Opens the interface and checks that it is of [`BUILT_AGAINST`]'s
+    /// release.
+    ///
+    /// # Errors
+    /// This is not a privileged domain on Xen, or the releases differ.
+    pub fn open(logger: Logger) -> Result<Hypervisor> {
+        let xenctrl = Xenctrl::open(&logger)?;
+        let hypervisor = Hypervisor { xenctrl, logger };
+        hypervisor.version()?.check(BUILT_AGAINST)?;
+        Ok(hypervisor)
+    }
+
+    /// The hypervisor that runs (`xc_version`). What the builder of Xen wrote
+    /// beyond the release is left empty.
+    ///
+    /// # Errors
+    /// The hypervisor refuses to say.
+    pub fn version(&self) -> Result<Version> {
+        const EXTRA: usize = size_of::<xenctrl_sys::xen_extraversion_t>();
+        const WORDS: usize = size_of::<xenctrl_sys::xen_commandline_t>();
+
+        let mut extra = [0_u8; EXTRA];
+        let mut words = [0_u8; WORDS];
+        let release = self.ask_version(xenctrl_sys::XENVER_version, &mut [])?;
+        self.ask_version(xenctrl_sys::XENVER_extraversion, &mut extra)?;
+        self.ask_version(xenctrl_sys::XENVER_commandline, &mut words)?;
+        Ok(Version {
+            major: release >> 16,
+            minor: release & 0xffff,
+            extra: until_nul(&extra),
+            changeset: String::new(),
+            capabilities: String::new(),
+            commandline: until_nul(&words),
+        })
+    }
+
+    /// One of xc_version's questions; `answer` is as large as its type.
+    fn ask_version(&self, question: u32, answer: &mut [u8]) -> Result<u32> {
+        let command = i32::try_from(question).expect("the questions are numbered from 0");
+        // SAFETY: the handle is open; the buffer is as large as the type that
+        // belongs to the question (xen/version.h), or unused.
+        let rc = unsafe {
+            xenctrl_sys::xc_version(
+                self.xenctrl.raw(),
+                command,
+                answer.as_mut_ptr().cast::<c_void>(),
+            )
+        };
+        u32::try_from(rc).map_err(|_| self.failed("ask the hypervisor for its version".to_owned()))
+    }
+
+    /// Memory and processors of the machine (`xc_physinfo`).
+    ///
+    /// # Errors
+    /// The hypervisor refuses to say.
+    pub fn platform(&self) -> Result<Platform> {
+        const PAGES_PER_MIB: u64 = 256; // of 4 KiB
+
+        let mut info = MaybeUninit::<xenctrl_sys::xc_physinfo_t>::zeroed();
+        // SAFETY: the handle is open; the structure outlives the call.
+        let rc = unsafe { xenctrl_sys::xc_physinfo(self.xenctrl.raw(), info.as_mut_ptr()) };
+        if rc != 0 {
+            return Err(self.failed("ask the hypervisor for memory and processors".to_owned()));
+        }
+        // SAFETY: integers, zeroed and then filled in.
+        let info = unsafe { info.assume_init() };
+        let free = (info.free_pages + info.scrub_pages).saturating_sub(info.outstanding_pages);
+        let can = |bit| info.capabilities & bit != 0;
+        Ok(Platform {
+            total_memory_mib: info.total_pages / PAGES_PER_MIB,
+            free_memory_mib: free / PAGES_PER_MIB,
+            cpus: info.nr_cpus,
+            pv: can(xenctrl_sys::XEN_SYSCTL_PHYSCAP_pv),
+            hvm: can(xenctrl_sys::XEN_SYSCTL_PHYSCAP_hvm),
+            hap: can(xenctrl_sys::XEN_SYSCTL_PHYSCAP_hap),
+        })
+    }
+
+    /// What Flask does about labels.
+    ///
+    /// # Errors
+    /// The hypervisor refuses to say.
+    pub fn flask(&self) -> Result<FlaskState> {
+        self.xenctrl.flask()
+    }
+
+    /// The domain with that domid, if there is one.
+    ///
+    /// # Errors
+    /// The hypervisor refuses to say.
+    pub fn domain(&self, domid: u16) -> Result<Option<DomainInfo>> {
+        let mut info = MaybeUninit::<xenctrl_sys::xc_domaininfo_t>::zeroed();
+        // SAFETY: the handle is open; there is room for the one domain that
+        // is asked for, and it outlives the call.
+        let found = unsafe {
+            xenctrl_sys::xc_domain_getinfolist(
+                self.xenctrl.raw(),
+                u32::from(domid),
+                1,
+                info.as_mut_ptr(),
+            )
+        };
+        if found < 0 {
+            return Err(self.failed(format!("look for domain {domid}")));
+        }
+        // SAFETY: integers, zeroed and then filled in if there is any.
+        let info = unsafe { info.assume_init() };
+        // The answer is the first domain from `domid` on.
+        if found == 0 || info.domain != domid {
+            return Ok(None);
+        }
+        Ok(Some(DomainInfo {
+            domid,
+            uuid: info.handle,
+            state: state(info.flags),
+            memory_kib: info.tot_pages * 4,
+            max_memory_kib: info.max_pages * 4,
+            vcpus: info.nr_online_vcpus,
+            hvm: info.flags & xenctrl_sys::XEN_DOMINF_hvm_guest != 0,
+            seclabel: self.label(info.ssidref)?,
+        }))
+    }
+
+    /// The label with that number; None where there are no labels.
+    fn label(&self, sid: u32) -> Result<Option<String>> {
+        const MOST_BYTES: u32 = 4096;
+
+        if self.flask()? == FlaskState::Absent {
+            return Ok(None);
+        }
+        let mut text = [0_u8; MOST_BYTES as usize];
+        let number = i32::try_from(sid).unwrap_or(i32::MAX);
+        let buffer = text.as_mut_ptr().cast::<c_char>();
+        // SAFETY: the handle is open; the buffer is as large as is said and
+        // outlives the call.
+        let rc = unsafe {
+            xenctrl_sys::xc_flask_sid_to_context(self.xenctrl.raw(), number, buffer, MOST_BYTES)
+        };
+        if rc != 0 {
+            return Err(self.failed(format!("ask for the label with number {sid}")));
+        }
+        Ok(Some(until_nul(&text)))
+    }
+
+    /// The number of a label.
+    pub(crate) fn label_number(&self, label: &str) -> Result<u32> {
+        let text = ffi::c_string(label, || format!("the label {label:?}"))?;
+        let length = u32::try_from(label.len()).unwrap_or(u32::MAX);
+        let mut sid = 0;
+        // SAFETY: the handle is open; text and number outlive the call, which
+        // only reads the text.
+        let rc = unsafe {
+            xenctrl_sys::xc_flask_context_to_sid(
+                self.xenctrl.raw(),
+                text.as_ptr().cast_mut(),
+                length,
+                &raw mut sid,
+            )
+        };
+        if rc == 0 {
+            Ok(sid)
+        } else {
+            Err(self.failed(format!(
+                "find the label {label} in the policy that is in force"
+            )))
+        }
+    }
+
+    /// Starts a domain that is paused.
+    ///
+    /// # Errors
+    /// The hypervisor refuses.
+    pub fn unpause(&self, domid: u16) -> Result<()> {
+        // SAFETY: the handle is open.
+        let rc = unsafe { xenctrl_sys::xc_domain_unpause(self.xenctrl.raw(), u32::from(domid)) };
+        self.done(rc, || format!("unpause domain {domid}"))
+    }
+
+    /// Destroys a domain.
+    ///
+    /// # Errors
+    /// The hypervisor refuses.
+    pub fn destroy(&self, domid: u16) -> Result<()> {
+        // SAFETY: the handle is open.
+        let rc = unsafe { xenctrl_sys::xc_domain_destroy(self.xenctrl.raw(), u32::from(domid)) };
+        self.done(rc, || format!("destroy domain {domid}"))
+    }
+
+    /// libxenctrl's 0 or -1.
+    pub(crate) fn done(&self, rc: i32, doing: impl FnOnce() -> String) -> Result<()> {
+        if rc == 0 {
+            Ok(())
+        } else {
+            Err(self.failed(doing()))
+        }
+    }
+
+    /// errno after a call that failed.
+    pub(crate) fn failed(&self, doing: String) -> Error {
+        Error::System {
+            doing,
+            source: ffi::errno(),
+            log: Vec::new(),
+        }
+    }
+}
+
+/// `XEN_DOMINF_*` of `xen/include/public/domctl.h`.
+fn state(flags: u32) -> RunState {
+    if flags & xenctrl_sys::XEN_DOMINF_dying != 0 {
+        RunState::Dying
+    } else if flags & xenctrl_sys::XEN_DOMINF_shutdown != 0 {
+        let number = flags >> xenctrl_sys::XEN_DOMINF_shutdownshift;
+        RunState::Shutdown(ShutdownReason::of_xen(
+            number & xenctrl_sys::XEN_DOMINF_shutdownmask,
+        ))
+    } else if flags & xenctrl_sys::XEN_DOMINF_paused != 0 {
+        RunState::Paused
+    } else {
+        RunState::Running
+    }
+}
+
+fn until_nul(bytes: &[u8]) -> String {
+    let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(text).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_of_a_shutdown_is_in_the_flags() {
+        let shutdown = xenctrl_sys::XEN_DOMINF_shutdown;
+        let crash = shutdown | 3 << xenctrl_sys::XEN_DOMINF_shutdownshift;
+        assert_eq!(state(crash), RunState::Shutdown(ShutdownReason::Crash));
+        assert_eq!(
+            state(shutdown),
+            RunState::Shutdown(ShutdownReason::Poweroff)
+        );
+        assert_eq!(state(xenctrl_sys::XEN_DOMINF_paused), RunState::Paused);
+        assert_eq!(state(xenctrl_sys::XEN_DOMINF_blocked), RunState::Running);
+    }
+
+    #[test]
+    fn a_text_ends_at_its_nul() {
+        assert_eq!(until_nul(b".5\0\0x"), ".5");
+        assert_eq!(until_nul(b"full"), "full");
+    }
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! libxenctrl's handle: opened with a logger, closed in Drop.
+
+use std::io;
+use std::ptr::NonNull;
+
+use crate::error::{Error, Result};
+use crate::ffi;
+use crate::logger::Logger;
+use crate::platform::FlaskState;
+
+#[derive(Debug)]
+pub(crate) struct Xenctrl {
+    raw: NonNull<xenctrl_sys::xc_interface>,
+}
+
+impl Xenctrl {
+    /// The caller drops the result before `logger`.
+    pub(crate) fn open(logger: &Logger) -> Result<Xenctrl> {
+        let mark = logger.mark();
+        // SAFETY: both loggers are not NULL and outlive the handle; 0 is no
+        // flag.
+        let raw = unsafe { xenctrl_sys::xc_interface_open(logger.raw(), logger.raw(), 0) };
+        let source = ffi::errno();
+        let raw = NonNull::new(raw).ok_or_else(|| Error::System {
+            doing: "open the hypervisor's interface (is this domain 0 on Xen, with xen-privcmd loaded?)".to_owned(),
+            source,
+            log: logger.errors_since(mark),
+        })?;
+        Ok(Xenctrl { raw })
+    }
+
+    /// The handle, open as long as `self`.
+    pub(crate) fn raw(&self) -> *mut xenctrl_sys::xc_interface {
+        self.raw.as_ptr()
+    }
+
+    /// What Flask does about labels.
+    pub(crate) fn flask(&self) -> Result<FlaskState> {
+        // SAFETY: the handle is open.
+        let answer = unsafe { xenctrl_sys::xc_flask_getenforce(self.raw()) };
+        let source = ffi::errno();
+        match answer {
+            0 => Ok(FlaskState::Permissive),
+            1.. => Ok(FlaskState::Enforcing),
+            _ if source.kind() == io::ErrorKind::Unsupported => Ok(FlaskState::Absent),
+            _ => Err(Error::System {
+                doing: "ask whether Flask is enforcing".to_owned(),
+                source,
+                log: Vec::new(),
+            }),
+        }
+    }
+}
+
+impl Drop for Xenctrl {
+    fn drop(&mut self) {
+        // SAFETY: xc_interface_open made it, and it is not used again.
+        let rc = unsafe { xenctrl_sys::xc_interface_close(self.raw.as_ptr()) };
+        if rc != 0 {
+            eprintln!(
+                "xenlight: libxenctrl could not close its handle: {}",
+                ffi::errno()
+            );
+        }
+    }
+}
