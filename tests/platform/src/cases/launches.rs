@@ -6,7 +6,9 @@
 
 use std::time::Duration;
 
-use super::{domain, ended_with, ensure, failures, launch_step, same_domains, scripts, standing};
+use super::{
+    domain, ended_with, ensure, failures, launch_step, same_bytes, same_domains, scripts, standing,
+};
 use crate::bench::Bench;
 use crate::boot::{Boot, Case, End};
 use crate::error::Result;
@@ -26,6 +28,7 @@ pub fn boot() -> Boot {
     )];
     cases.extend(scripts::cases());
     cases.extend(failures::cases());
+    cases.push(same_bytes::case());
     Boot {
         name: "launches",
         prepare: |bench, name, steps| {

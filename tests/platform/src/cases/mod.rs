@@ -9,6 +9,7 @@ pub mod failures;
 pub mod first_init;
 pub mod launches;
 pub mod measurement;
+pub mod same_bytes;
 pub mod scripts;
 
 use serde_json::Value;
