@@ -17,7 +17,12 @@ mount_missing() {
 }
 
 # The running domains' ids, domain 0 left out.
-domids() { xenstore-list /local/domain | grep -v '^0$' | sort -n; }
+# A domain without a console, as the xenstore domain, is left out too.
+domids() {
+    for id in $(xenstore-list /local/domain | grep -v '^0$' | sort -n); do
+        xenstore-read "/local/domain/$id/console/tty" >/dev/null 2>&1 && echo "$id"
+    done
+}
 
 # Shows a domain's console on the serial port, and keeps it for the steps. It
 # holds on to nothing of the step that started it.

@@ -4,6 +4,7 @@
 //! that no domain stands which should not.
 
 pub mod by_hand;
+pub mod disaggregated;
 pub mod example;
 pub mod failures;
 pub mod first_init;
@@ -26,6 +27,7 @@ pub fn all() -> Vec<Boot> {
         launches::boot(),
         example::boot(),
         first_init::sixteen(),
+        disaggregated::store_domain(),
         first_init::tampered(),
         first_init::denied(),
         first_init::refused(),

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Platforms whose powers are in domains of their own.
+
+use std::fs;
+use std::time::Duration;
+
+use super::{domain_from, ensure, same_domains};
+use crate::boot::{Boot, Case, End};
+use crate::error::{Error, Result};
+use crate::outcome::Outcome;
+use crate::root::{self, Step};
+
+/// XenStore in a domain of its own, on Debian's Xen as it is; domain 0 becomes
+/// the control domain and has no xenstored.
+#[must_use]
+pub fn store_domain() -> Boot {
+    Boot {
+        name: "store-domain",
+        prepare: |bench, name, steps| {
+            let dir = bench.directory(name)?;
+            let config = format!(
+                "exit = \"process\"\n[measure]\ntpm = \"required\"\n\
+                 [control]\nramdisk = \"control.cpio\"\ninit = \"/init\"\n{}{}{STORE}",
+                domain_from("net", 7, "vmlinuz", "heartbeat.cpio", ""),
+                domain_from("web", 9, "vmlinuz", "heartbeat.cpio", "after = [\"net\"]")
+            );
+            let path = dir.join("launch.toml");
+            fs::write(&path, config).map_err(Error::file("write", &path))?;
+            root::control_root(steps)?.write(&dir.join("control.cpio"))?;
+            let (image, _) = bench.image(&dir)?;
+            Ok(bench.machine(name, &image))
+        },
+        end: End::PowerOff,
+        cases: vec![
+            Case::of_boot("guests-stand-and-beat-on-a-store-in-another-domain", stand),
+            Case::of_boot("no-xenstored-runs-in-domain-0", gone),
+            Case::of_step(
+                "the-store-forgets-a-domain-that-is-gone",
+                |_| Ok(Step::new("forget", FORGET)),
+                |_, outcome| {
+                    let step = outcome.step("forget")?;
+                    ensure(step.exit == Some(0), || step.lines.join("\n"))
+                },
+            ),
+        ],
+    }
+}
+
+fn stand(_: &crate::bench::Bench, outcome: &Outcome) -> Result<()> {
+    same_domains(
+        outcome.domains.iter(),
+        &[("store", 1), ("net", 7), ("web", 9)],
+    )?;
+    for (name, domid) in [("net", 7), ("web", 9)] {
+        let beats = outcome.heartbeats(domid, name, Duration::ZERO);
+        ensure(beats >= 1, || format!("no heartbeat of {name}"))?;
+    }
+    let line = outcome.find(&["domb: build", "store serves XenStore after"])?;
+    println!("        {}", line.text.trim_start_matches("[ "));
+    Ok(())
+}
+
+fn gone(_: &crate::bench::Bench, outcome: &Outcome) -> Result<()> {
+    let programs: Vec<&String> = outcome.processes.values().collect();
+    let has = |name: &str| programs.iter().any(|program| program.contains(name));
+    ensure(has("/xenconsoled") && !has("/xenstored"), || {
+        format!("{programs:?}")
+    })
+}
+
+const STORE: &str = r#"
+[[domain]]
+name = "store"
+domid = 1
+type = "pv"
+kernel = "vmlinuz"
+memory = "96M"
+roles = ["xenstore"]
+"#;
+
+/// Domain 9 is destroyed; the store, which hears of it from Xen, drops its
+/// nodes. Domain 7 and its nodes stay.
+const FORGET: &str = "
+[ \"$(xenstore-read /tool/xenstored/domid)\" = 1 ] || exit 1
+[ \"$(xenstore-read /local/domain/9/name)\" = web ] || exit 2
+destroy 9 || exit 3
+xenstore-list /local/domain | grep -qx 9 && exit 4
+[ \"$(xenstore-read /local/domain/7/name)\" = net ] || exit 5
+await_heartbeats 7 2 60
+";
