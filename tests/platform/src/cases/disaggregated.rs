@@ -86,5 +86,6 @@ const FORGET: &str = "
 destroy 9 || exit 3
 xenstore-list /local/domain | grep -qx 9 && exit 4
 [ \"$(xenstore-read /local/domain/7/name)\" = net ] || exit 5
+xl unpause 7 || exit 6
 await_heartbeats 7 2 60
 ";
