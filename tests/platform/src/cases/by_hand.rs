@@ -42,7 +42,7 @@ pub fn boot() -> Boot {
                 },
             ),
             xl_create_case(),
-            Case::of_step("pv-and-pvh-domains-of-xl-beat", beating, beat),
+            Case::of_step("pv-domains-of-xl-beat", beating, beat),
         ],
     }
 }
@@ -83,7 +83,7 @@ fn xl_created(_: &Bench, outcome: &Outcome) -> Result<()> {
 
 fn beating(_: &Bench) -> Result<Step> {
     let script = "
-for name in net web log; do
+for name in net log; do
     sed s/KERNEL/vmlinux/ $name.cfg >beat.cfg
     xl create beat.cfg || exit 1
     await_heartbeats \"$(xl domid x-$name)\" 2 120 || exit 1
@@ -103,7 +103,10 @@ fn beat(_: &Bench, outcome: &Outcome) -> Result<()> {
             .keys()
             .any(|domid| outcome.heartbeats(*domid, &name, Duration::ZERO) > 1)
     };
-    ensure(DOMAINS.iter().all(|(name, ..)| heard(name)), || {
+    // A PVH domain may be lost to the emulator (`Boot::run_twice`), and says
+    // nothing about domb here.
+    let mut pv = DOMAINS.iter().filter(|(_, _, kind)| *kind == "pv");
+    ensure(pv.all(|(name, ..)| heard(name)), || {
         "a domain is silent".to_owned()
     })
 }
