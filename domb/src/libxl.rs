@@ -72,14 +72,21 @@ fn logger(log: &Path) -> std::io::Result<Logger> {
 
 impl From<xenlight::Error> for Error {
     fn from(error: xenlight::Error) -> Error {
-        let mut text = chain(&error).join(": ");
-        if let Some(hint) = hint(&error) {
-            text = format!("{text}\nhint: {hint}");
-        }
+        let (mut text, hint) = (chain(&error), hint(&error));
         let log = match error {
             xenlight::Error::Libxl { log, .. } | xenlight::Error::System { log, .. } => log,
             _ => Vec::new(),
         };
+        if !log.is_empty() {
+            // The log's lines stand below the error's own; they are told apart.
+            for part in &mut text {
+                part.truncate(part.find('\n').unwrap_or(part.len()));
+            }
+        }
+        let mut text = text.join(": ");
+        if let Some(hint) = hint {
+            text = format!("{text}\nhint: {hint}");
+        }
         Error { text, log }
     }
 }

@@ -3,6 +3,7 @@
 //! step, ends with the documented code and leaves nothing behind.
 
 use std::fs;
+use std::path::Path;
 
 use super::{domain, domain_from, ended_with, ensure, failed_in, launch_step, standing, state};
 use crate::bench::Bench;
@@ -28,6 +29,11 @@ pub fn cases() -> Vec<Case> {
         ),
         Case::of_step("a-domid-in-use-destroys-what-was-built", domid_taken, taken),
         Case::of_step("a-failed-domain-can-be-skipped", skip, skipped),
+        Case::of_step(
+            "a-kernel-that-libxl-cannot-load-destroys-what-was-built",
+            unloadable,
+            not_loaded,
+        ),
         Case::of_step("too-little-memory-destroys-what-was-built", greedy, starved),
     ]
 }
@@ -96,6 +102,29 @@ fn skipped(_: &Bench, outcome: &Outcome) -> Result<()> {
         format!("states are {states:?}")
     })?;
     standing(step, &[("first", 131)])
+}
+
+/// The tiny kernel has the Xen notes that domb looks for, and too few for
+/// libxl.
+fn unloadable(_: &Bench) -> Result<Step> {
+    let kernel = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/kernel/tiny.elf");
+    let kernel = fs::read(&kernel).map_err(Error::file("read", &kernel))?;
+    let domains = [
+        domain("even", 151, ""),
+        domain_from("odd", 152, "tiny.elf", "/share/heartbeat.cpio", ""),
+    ];
+    Ok(launch_step("unloadable", &domains, None).with("tiny.elf", kernel))
+}
+
+fn not_loaded(_: &Bench, outcome: &Outcome) -> Result<()> {
+    let step = outcome.step("unloadable")?;
+    let report = ended_with(step, 8)?;
+    failed_in(&report, "build", "odd")?;
+    step.find(&["no loader found"])?;
+    ensure(state(&report, "even") == "destroyed", || {
+        format!("even is {}", state(&report, "even"))
+    })?;
+    standing(step, &[])
 }
 
 fn greedy(_: &Bench) -> Result<Step> {
