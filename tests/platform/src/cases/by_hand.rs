@@ -10,6 +10,7 @@ use super::example::DOMAINS;
 use crate::bench::Bench;
 use crate::boot::{Boot, Case, End};
 use crate::error::Result;
+use crate::machine::MachineSpec;
 use crate::outcome::Outcome;
 use crate::root::{self, Step};
 
@@ -18,14 +19,7 @@ use crate::root::{self, Step};
 pub fn boot() -> Boot {
     Boot {
         name: "by-hand",
-        prepare: |bench, name, steps| {
-            let dir = bench.directory(name)?;
-            let mut control = bench.control_for_launches(steps)?;
-            root::add_daemons(&mut control, &bench.parts)?;
-            let ramdisk = dir.join("control.cpio");
-            control.write(&ramdisk)?;
-            Ok(bench.machine(name, &ramdisk))
-        },
+        prepare,
         end: End::PowerOff,
         cases: vec![
             Case::of_boot(
@@ -45,6 +39,17 @@ pub fn boot() -> Boot {
             Case::of_step("pv-domains-of-xl-beat", beating, beat),
         ],
     }
+}
+
+/// A machine whose domain 0 starts in the control domain's root, with the
+/// daemons and domb in it.
+pub fn prepare(bench: &Bench, name: &str, steps: &[Step]) -> Result<MachineSpec> {
+    let dir = bench.directory(name)?;
+    let mut control = bench.control_for_launches(steps)?;
+    root::add_daemons(&mut control, &bench.parts)?;
+    let ramdisk = dir.join("control.cpio");
+    control.write(&ramdisk)?;
+    Ok(bench.machine(name, &ramdisk))
 }
 
 /// The same three with `xl`, from Debian's kernel file as a user would, and

@@ -7,13 +7,14 @@
 use std::time::Duration;
 
 use super::{
-    domain, ended_with, ensure, failures, launch_step, same_bytes, same_domains, scripts, standing,
+    by_hand, domain, ended_with, ensure, failures, launch_step, same_bytes, same_domains, scripts,
+    standing,
 };
 use crate::bench::Bench;
 use crate::boot::{Boot, Case, End};
 use crate::error::Result;
 use crate::outcome::Outcome;
-use crate::root::{self, Step};
+use crate::root::Step;
 
 /// What stays while the other launches come and go.
 const STAYING: [(&str, u16); 2] = [("net", 7), ("log", 9)];
@@ -31,14 +32,7 @@ pub fn boot() -> Boot {
     cases.push(same_bytes::case());
     Boot {
         name: "launches",
-        prepare: |bench, name, steps| {
-            let dir = bench.directory(name)?;
-            let mut control = bench.control_for_launches(steps)?;
-            root::add_daemons(&mut control, &bench.parts)?;
-            let ramdisk = dir.join("control.cpio");
-            control.write(&ramdisk)?;
-            Ok(bench.machine(name, &ramdisk))
-        },
+        prepare: by_hand::prepare,
         end: End::PowerOff,
         cases,
     }

@@ -10,14 +10,14 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::{ended_with, ensure};
+use super::{by_hand, ended_with, ensure};
 use crate::archive::Archive;
 use crate::bench::Bench;
 use crate::boot::{Boot, Case, End};
 use crate::error::{Error, Result};
 use crate::machine::Tpm;
 use crate::outcome::Outcome;
-use crate::root::{self, Step};
+use crate::root::Step;
 
 /// Cases for the example's boot: its own log, and launches from its domain 0.
 #[must_use]
@@ -38,7 +38,7 @@ pub fn cases() -> Vec<Case> {
 pub fn without_tpm() -> Boot {
     Boot {
         name: "no-tpm",
-        prepare: |bench, name, steps| by_hand(bench, name, steps, Tpm::Absent),
+        prepare: |bench, name, steps| with_tpm(bench, name, steps, Tpm::Absent),
         end: End::PowerOff,
         cases: vec![Case::of_step(
             "without-a-tpm-each-setting-does-as-documented",
@@ -53,7 +53,7 @@ pub fn without_tpm() -> Boot {
 pub fn one_bank() -> Boot {
     Boot {
         name: "sha384-only",
-        prepare: |bench, name, steps| by_hand(bench, name, steps, Tpm::Banks("sha384")),
+        prepare: |bench, name, steps| with_tpm(bench, name, steps, Tpm::Banks("sha384")),
         end: End::PowerOff,
         cases: vec![Case::of_step(
             "without-a-sha256-bank-the-active-one-is-extended",
@@ -63,18 +63,13 @@ pub fn one_bank() -> Boot {
     }
 }
 
-fn by_hand(
+fn with_tpm(
     bench: &Bench,
     name: &str,
     steps: &[Step],
     tpm: Tpm,
 ) -> Result<crate::machine::MachineSpec> {
-    let dir = bench.directory(name)?;
-    let mut control = bench.control_for_launches(steps)?;
-    root::add_daemons(&mut control, &bench.parts)?;
-    let ramdisk = dir.join("control.cpio");
-    control.write(&ramdisk)?;
-    let mut machine = bench.machine(name, &ramdisk);
+    let mut machine = by_hand::prepare(bench, name, steps)?;
     machine.tpm = tpm;
     Ok(machine)
 }
