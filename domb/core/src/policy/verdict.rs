@@ -170,17 +170,6 @@ impl Verdict {
         &self.grants
     }
 
-    /// Whether a domain that is built is to be otherwise than the configuration
-    /// has it: see [`effective`](super::effective()).
-    #[must_use]
-    pub fn changes_anything(&self) -> bool {
-        !self.grants.is_empty()
-            || self
-                .domains
-                .iter()
-                .any(|decision| !decision.changes.is_empty())
-    }
-
     /// Who decided.
     #[must_use]
     pub fn decided_by(&self) -> DecidedBy {
