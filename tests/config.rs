@@ -279,6 +279,8 @@ fn files() -> TempDir {
             b"fn launch(facts, plan) {\n    plna.allow_all();\n    plan\n}\n",
         ),
         ("no-launch.rhai", b"fn start(facts, plan) { plan }\n"),
+        ("xenpolicy", POLICY),
+        ("xenpolicy-cut", &POLICY[..POLICY.len() / 2]),
         ("text", b"This is not a kernel.\n"),
         ("garbage", &[0xff; 64]),
         ("empty", b""),
@@ -295,6 +297,8 @@ fn files() -> TempDir {
     directory
 }
 
+/// A policy compiled for Xen.
+const POLICY: &[u8] = include_bytes!("fixtures/flask/process.policy");
 /// `XEN_ELFNOTE_XEN_VERSION`, "xen-3.0" (`xen/include/public/elfnote.h`).
 const PV_NOTE: (u32, &[u8]) = (5, b"xen-3.0\0");
 /// `XEN_ELFNOTE_PHYS32_ENTRY`, 1 MiB.

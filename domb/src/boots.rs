@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use domb_core::flask::{self, Policy};
+
 use crate::kernel;
 use crate::manifest::Role;
 use crate::ramdisk;
@@ -36,6 +38,7 @@ impl<'b> Boots<'b> {
         };
         match role {
             Role::Script => Ok(plain),
+            Role::FlaskPolicy => Policy::read(bytes).map(|_| plain).map_err(Error::from),
             Role::Kernel => {
                 let kernel = kernel::bootable(bytes)?;
                 let changed = matches!(kernel.bytes, Cow::Owned(_));
@@ -74,4 +77,7 @@ pub enum Error {
     /// It is no ramdisk, or not a whole one.
     #[error(transparent)]
     Ramdisk(#[from] ramdisk::Error),
+    /// It is no Flask policy that Xen would take.
+    #[error(transparent)]
+    FlaskPolicy(#[from] flask::Error),
 }

@@ -146,6 +146,7 @@ fn approved(extra: &str) -> Approved {
     let loaded = Loaded {
         config,
         script: None,
+        flask_policy: None,
         control_ramdisk: None,
         domains,
         warnings: Vec::new(),

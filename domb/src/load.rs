@@ -37,6 +37,8 @@ pub struct Loaded {
     pub config: Config,
     /// The launch script, if one is configured.
     pub script: Option<Rc<Artefact>>,
+    /// The compiled Flask policy, if one is configured.
+    pub flask_policy: Option<Rc<Artefact>>,
     /// The control domain's root as a plain newc archive.
     pub control_ramdisk: Option<Rc<Artefact>>,
     /// Kernel and ramdisk of every domain of the configuration.
@@ -55,6 +57,7 @@ impl Loaded {
             .flat_map(|files| std::iter::once(&files.kernel).chain(&files.ramdisk));
         self.script
             .iter()
+            .chain(&self.flask_policy)
             .chain(&self.control_ramdisk)
             .chain(domains)
             .map(Rc::as_ref)
@@ -112,6 +115,8 @@ pub fn load(path: &Path, source: Source<'_>) -> Result<Loaded, Error> {
     };
 
     let script = loader.optional(config.script.as_deref(), &ArtefactKind::Script)?;
+    let flask_policy =
+        loader.optional(config.flask_policy.as_deref(), &ArtefactKind::FlaskPolicy)?;
     let control_ramdisk = match &config.control {
         Some(control) => {
             loader.optional(control.ramdisk.as_deref(), &ArtefactKind::ControlRamdisk)?
@@ -131,6 +136,7 @@ pub fn load(path: &Path, source: Source<'_>) -> Result<Loaded, Error> {
     Ok(Loaded {
         config,
         script,
+        flask_policy,
         control_ramdisk,
         domains,
         warnings,
@@ -156,6 +162,9 @@ pub fn as_promised(loaded: &Loaded, artefacts: &Artefacts) -> Result<(), Error> 
     };
     if let (Some(file), Some(hashed)) = (&loaded.script, &artefacts.script) {
         same(ArtefactKind::Script, file, hashed)?;
+    }
+    if let (Some(file), Some(hashed)) = (&loaded.flask_policy, &artefacts.flask_policy) {
+        same(ArtefactKind::FlaskPolicy, file, hashed)?;
     }
     if let (Some(file), Some(hashed)) = (&loaded.control_ramdisk, &artefacts.control_ramdisk) {
         same(ArtefactKind::ControlRamdisk, file, hashed)?;
@@ -209,6 +218,7 @@ fn fits(kernel: &Artefact, kind: DomainType) -> Result<(), Cause> {
 fn failed(kind: &ArtefactKind, path: PathBuf, cause: Cause) -> Error {
     let (what, domain) = match kind {
         ArtefactKind::Script => ("launch script".to_owned(), None),
+        ArtefactKind::FlaskPolicy => ("Flask policy".to_owned(), None),
         ArtefactKind::ControlRamdisk => ("control domain's ramdisk".to_owned(), None),
         ArtefactKind::Kernel(domain) => (format!("kernel of domain {domain}"), Some(domain)),
         ArtefactKind::Ramdisk(domain) => (format!("ramdisk of domain {domain}"), Some(domain)),

@@ -72,6 +72,8 @@ pub struct Entry {
 pub enum Role {
     /// The launch script.
     Script,
+    /// The compiled Flask policy.
+    FlaskPolicy,
     /// The control domain's root.
     ControlRamdisk,
     /// A domain's kernel.
@@ -84,6 +86,7 @@ impl From<&ArtefactKind> for Role {
     fn from(kind: &ArtefactKind) -> Role {
         match kind {
             ArtefactKind::Script => Role::Script,
+            ArtefactKind::FlaskPolicy => Role::FlaskPolicy,
             ArtefactKind::ControlRamdisk => Role::ControlRamdisk,
             ArtefactKind::Kernel(_) => Role::Kernel,
             ArtefactKind::Ramdisk(_) => Role::Ramdisk,

@@ -96,7 +96,7 @@ class Launch:
         configuration = given["configuration"].encode()
         self.add("configuration", configuration, bytes=len(configuration))
         self.file("launch-script", config.get("script"))
-        self.file("flask-policy", given.get("flask_policy"))
+        self.file("flask-policy", config.get("flask_policy"))
         self.file("control-ramdisk", control.get("ramdisk") if control else None)
         if control:
             self.text("control-config", canonical({

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use domb_core::config::{Artefact, ArtefactKind, Config, DomainType, nearest, resolve};
 use domb_core::diagnostic::{Diagnostic, escape};
 use domb_core::explain::Code;
+use domb_core::flask::Policy;
 use domb_core::policy::{self, Limits, Script};
 
 use super::escape_path;
@@ -29,6 +30,7 @@ pub(super) struct Files<'c> {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Content {
     Script,
+    FlaskPolicy,
     Kernel,
     Ramdisk,
 }
@@ -37,6 +39,7 @@ enum Content {
 #[derive(Clone, Copy)]
 enum Found {
     Script,
+    FlaskPolicy,
     Kernel(kernel::Entries),
     /// Whether every part of it is an archive.
     Ramdisk {
@@ -70,6 +73,7 @@ impl<'c> Files<'c> {
         let path = resolve(self.base, &artefact.path);
         let content = match &artefact.kind {
             ArtefactKind::Script => Content::Script,
+            ArtefactKind::FlaskPolicy => Content::FlaskPolicy,
             ArtefactKind::Kernel(_) => Content::Kernel,
             ArtefactKind::Ramdisk(_) | ArtefactKind::ControlRamdisk => Content::Ramdisk,
         };
@@ -125,7 +129,7 @@ impl<'c> Files<'c> {
                     "it is handed over as it is; Linux would not find a root in it",
                 )))
             }
-            Ok(Found::Script | Found::Ramdisk { known: true }) => None,
+            Ok(Found::Script | Found::FlaskPolicy | Found::Ramdisk { known: true }) => None,
         }
     }
 }
@@ -192,6 +196,10 @@ fn inspect(path: &Path, content: Content) -> Result<Found, Fault> {
     }
     match content {
         Content::Script => script(path, &bytes).map(|()| Found::Script),
+        Content::FlaskPolicy => match Policy::read(&bytes) {
+            Ok(_) => Ok(Found::FlaskPolicy),
+            Err(error) => Err(unusable(&shown, Code::FlaskPolicy, &error)),
+        },
         Content::Kernel => match kernel::bootable(&bytes) {
             Ok(bootable) => Ok(Found::Kernel(bootable.entries)),
             Err(error) => Err(unusable(&shown, Code::Kernel, &error)),

@@ -92,6 +92,7 @@ impl Artefacts {
 fn what(kind: &ArtefactKind) -> String {
     match kind {
         ArtefactKind::Script => "launch script".to_owned(),
+        ArtefactKind::FlaskPolicy => "Flask policy".to_owned(),
         ArtefactKind::ControlRamdisk => "control domain's ramdisk".to_owned(),
         ArtefactKind::Kernel(domain) => format!("kernel of domain {domain}"),
         ArtefactKind::Ramdisk(domain) => format!("ramdisk of domain {domain}"),

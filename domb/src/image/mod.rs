@@ -351,13 +351,20 @@ fn files(count: usize) -> String {
 fn group(role: Role) -> &'static str {
     GROUPS[match role {
         Role::Script => 0,
-        Role::Kernel => 1,
-        Role::Ramdisk => 2,
-        Role::ControlRamdisk => 3,
+        Role::FlaskPolicy => 1,
+        Role::Kernel => 2,
+        Role::Ramdisk => 3,
+        Role::ControlRamdisk => 4,
     }]
 }
 
-const GROUPS: [&str; 4] = ["launch script", "kernels", "ramdisks", "control ramdisk"];
+const GROUPS: [&str; 5] = [
+    "launch script",
+    "Flask policy",
+    "kernels",
+    "ramdisks",
+    "control ramdisk",
+];
 
 /// What PID 1 mounts on, and what the daemons and libxl write to.
 const DIRECTORIES: [&str; 8] = [

@@ -23,6 +23,7 @@ use crate::sealed::Sealed;
 pub fn artefacts(loaded: &Loaded, banks: &[Bank]) -> Result<Artefacts, Error> {
     let digests = Hashed::of(loaded, banks);
     let script = |file: &load::Artefact| digests.artefact(file, "the launch script", None);
+    let policy = |file: &load::Artefact| digests.artefact(file, "the Flask policy", None);
     let ramdisk = |file: &load::Artefact| digests.artefact(file, "the control ramdisk", None);
     let domains = loaded.domains.iter().map(|(name, files)| {
         let kernel = digests.artefact(&files.kernel, "the kernel", Some(name))?;
@@ -38,7 +39,7 @@ pub fn artefacts(loaded: &Loaded, banks: &[Bank]) -> Result<Artefacts, Error> {
     });
     Ok(Artefacts {
         script: loaded.script.as_deref().map(script).transpose()?,
-        flask_policy: None,
+        flask_policy: loaded.flask_policy.as_deref().map(policy).transpose()?,
         control_ramdisk: loaded.control_ramdisk.as_deref().map(ramdisk).transpose()?,
         domains: domains.collect::<Result<_, Error>>()?,
     })

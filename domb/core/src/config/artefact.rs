@@ -25,6 +25,8 @@ pub struct Artefact {
 pub enum ArtefactKind {
     /// The launch script.
     Script,
+    /// The compiled Flask policy.
+    FlaskPolicy,
     /// The control domain's root.
     ControlRamdisk,
     /// The kernel of a domain.

@@ -29,6 +29,7 @@ impl Section {
         match self {
             Section::Top => &[
                 "script",
+                "flask_policy",
                 "exit",
                 "after_failure",
                 "measure",
@@ -122,6 +123,7 @@ const OTHER_WORDS: &[(&str, &str)] = &[
     ("depends", "after"),
     ("depends_on", "after"),
     ("domains", "domain"),
+    ("flask", "flask_policy"),
     ("extra", "cmdline"),
     ("id", "domid"),
     ("image", "kernel"),
@@ -142,6 +144,8 @@ const OTHER_WORDS: &[(&str, &str)] = &[
     ("ssid_label", "seclabel"),
     ("vcpu", "vcpus"),
     ("vm", "domain"),
+    ("xenpolicy", "flask_policy"),
+    ("xsm_policy", "flask_policy"),
 ];
 
 /// xl.cfg's device keys and libxl's lists for them.

@@ -19,6 +19,10 @@ pub(super) fn config(raw: &RawConfig<'_>, bytes: &[u8], faults: &mut Faults<'_>)
         let path = values::path(field, faults)?;
         Some(note(&mut artefacts, ArtefactKind::Script, path, field))
     });
+    let flask_policy = raw.flask_policy.as_ref().map(|field| {
+        let path = values::path(field, faults)?;
+        Some(note(&mut artefacts, ArtefactKind::FlaskPolicy, path, field))
+    });
     let exit = raw
         .exit
         .as_ref()
@@ -69,6 +73,7 @@ pub(super) fn config(raw: &RawConfig<'_>, bytes: &[u8], faults: &mut Faults<'_>)
     Some(Config {
         bytes: bytes.to_vec(),
         script: script.map_or(Some(None), |path| path.map(Some))?,
+        flask_policy: flask_policy.map_or(Some(None), |path| path.map(Some))?,
         exit: exit?,
         after_failure: raw
             .after_failure

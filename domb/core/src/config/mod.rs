@@ -52,6 +52,8 @@ pub struct Config {
     pub bytes: Vec<u8>,
     /// The launch script, as written. None: every domain is allowed.
     pub script: Option<PathBuf>,
+    /// The compiled Flask policy that Xen is started with, as written.
+    pub flask_policy: Option<PathBuf>,
     /// How the boot domain leaves.
     pub exit: Exit,
     /// What PID 1 does when the launch did not succeed.
@@ -76,7 +78,8 @@ pub struct Config {
     /// object. Whole numbers, text, booleans, lists and tables; dates are text.
     pub data: serde_json::Value,
     /// Every file named above with the place it is named at, in the order
-    /// script, control ramdisk, then kernel and ramdisk per domain.
+    /// script, Flask policy, control ramdisk, then kernel and ramdisk per
+    /// domain.
     pub artefacts: Vec<Artefact>,
 }
 

@@ -22,6 +22,7 @@ const MAX_DOMAINS: usize = Config::MAX_DOMAINS;
 /// The file, key by key.
 pub(super) struct RawConfig<'t> {
     pub(super) script: Option<Field<&'t str>>,
+    pub(super) flask_policy: Option<Field<&'t str>>,
     pub(super) exit: Option<Field<&'t str>>,
     pub(super) after_failure: Option<Field<AfterFailure>>,
     pub(super) tpm: Option<Field<TpmMode>>,
@@ -165,6 +166,7 @@ pub(super) fn read<'t>(root: &'t DeTable<'t>, faults: &mut Faults<'_>) -> RawCon
     }
     RawConfig {
         script: top.text("script", faults),
+        flask_policy: top.text("flask_policy", faults),
         exit: top.text("exit", faults),
         after_failure: top.word("after_failure", AFTER_FAILURE, faults),
         tpm: measure

@@ -62,6 +62,9 @@ fn property(section: Section, key: &str) -> (Map<String, Value>, &'static str) {
             path(),
             "the launch script; without one, every domain is allowed",
         ),
+        (Section::Top, "flask_policy") => {
+            (path(), "the compiled Flask policy that Xen is started with")
+        }
         (Section::Top, "exit") => (
             json!({ "enum": ["process"], "default": "process" }),
             "how the boot domain leaves",

@@ -186,6 +186,7 @@ fn each_artefact_points_at_the_place_it_is_named_at() {
         named,
         [
             ("script", "\"launch.rhai\""),
+            ("flask_policy", "\"xenpolicy\""),
             ("control.ramdisk", "\"net.cpio\""),
             ("domain[0].kernel", "\"vmlinuz\""),
             ("domain[0].ramdisk", "\"net.cpio\""),

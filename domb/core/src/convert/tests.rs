@@ -89,6 +89,7 @@ fn what_the_bindings_cannot_say_is_listed_key_by_key() {
         listed,
         [
             "script",
+            "flask_policy",
             "exit",
             "after_failure",
             "measure.tpm",

@@ -188,6 +188,10 @@ const DOMAIN: &[(&str, &str)] = &[
 ];
 const FILE: &[(&str, &str)] = &[
     ("script", "Xen runs no launch script"),
+    (
+        "flask_policy",
+        "Xen is given its policy as a module, outside this tree",
+    ),
     ("exit", "there is no boot domain to leave"),
     ("after_failure", "Xen panics if a domain cannot be built"),
     ("measure", "Xen measures no domain"),

@@ -82,6 +82,7 @@ pub enum Code {
     RamdiskUnknown = 67,
     ControlRamdisk = 68,
     Script = 69,
+    FlaskPolicy = 110,
 }
 
 impl Code {

@@ -42,6 +42,7 @@ pub(super) fn config(domains: Vec<DomainConfig>) -> Config {
     Config {
         bytes: b"# a launch configuration\n".to_vec(),
         script: None,
+        flask_policy: None,
         exit: Exit::Process,
         after_failure: AfterFailure::Halt,
         tpm: TpmMode::Required,
@@ -73,7 +74,10 @@ pub(super) fn artefacts(config: &Config) -> Artefacts {
     };
     Artefacts {
         script: config.script.as_deref().map(|path| file(path, "script")),
-        flask_policy: None,
+        flask_policy: config
+            .flask_policy
+            .as_deref()
+            .map(|path| file(path, "policy")),
         control_ramdisk: config
             .control
             .as_ref()
@@ -110,13 +114,13 @@ pub(super) fn full() -> (Config, Artefacts) {
     web.on_failure = OnFailure::Skip;
     let mut config = config(vec![store, net, web]);
     config.script = Some("launch.rhai".into());
+    config.flask_policy = Some("xenpolicy".into());
     config.control = Some(Control {
         ramdisk: Some("control.cpio".into()),
         init: "/init".to_owned(),
         args: vec!["--quiet".to_owned()],
     });
     let mut artefacts = artefacts(&config);
-    artefacts.flask_policy = Some(artefact("xenpolicy", b"policy"));
     artefacts.domains[0].kernel.original = Some(Original {
         sha256: Digest::of(Bank::Sha256, b"bzImage").to_string(),
         bytes: 7,
@@ -167,17 +171,17 @@ prop_compose! {
         bytes in vec(any::<u8>(), 0..64),
         script in option::of("[a-z.]{1,8}"),
         control in option::of((option::of("[a-z.]{1,8}"), "/[a-z]{1,8}", vec("\\PC{0,8}", 0..3))),
-        policy in any::<bool>(),
+        policy in option::of("[a-z.]{1,8}"),
         pcr in 8i64..=15,
         banks in subsequence(Bank::ALL.to_vec(), 1..=4),
     ) -> (Config, Artefacts, Vec<Bank>) {
         let mut config = config(domains);
         config.bytes = bytes;
         config.script = script.map(Into::into);
+        config.flask_policy = policy.map(Into::into);
         config.pcr = PcrIndex::new(pcr).unwrap();
         config.control = control.map(|(ramdisk, init, args)| Control { ramdisk: ramdisk.map(Into::into), init, args });
-        let mut artefacts = artefacts(&config);
-        artefacts.flask_policy = policy.then(|| artefact("xenpolicy", b"policy"));
+        let artefacts = artefacts(&config);
         (config, artefacts, banks)
     }
 }

@@ -19,7 +19,6 @@ struct Input {
     description: String,
     configuration: String,
     files: serde_json::Map<String, Value>,
-    flask_policy: Option<String>,
     banks: Vec<Bank>,
     allowed: Option<Vec<String>>,
     #[serde(default)]
@@ -53,10 +52,7 @@ impl Input {
         });
         Artefacts {
             script: config.script.as_ref().map(one),
-            flask_policy: self
-                .flask_policy
-                .as_ref()
-                .map(|path| self.artefact(path.as_ref())),
+            flask_policy: config.flask_policy.as_ref().map(one),
             control_ramdisk: control
                 .and_then(|control| control.ramdisk.as_ref())
                 .map(one),

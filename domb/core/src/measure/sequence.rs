@@ -76,7 +76,7 @@ pub fn launch_events(
         maker.file(
             Component::FlaskPolicy,
             None,
-            artefacts.flask_policy.is_some(),
+            config.flask_policy.is_some(),
             artefacts.flask_policy.as_ref(),
         )?,
         maker.file(
@@ -526,6 +526,7 @@ mod tests {
                 .to_string()
         };
         assert!(refused(&|a| a.script = None).contains("launch script"));
+        assert!(refused(&|a| a.flask_policy = None).contains("Flask policy"));
         assert!(refused(&|a| a.control_ramdisk = None).contains("control ramdisk"));
         assert!(refused(&|a| a.domains[1].ramdisk = None).contains("ramdisk of domain net"));
         assert!(
