@@ -12,6 +12,7 @@ mod flask;
 mod generate;
 mod image;
 mod measure;
+mod plan;
 mod policy;
 mod report;
 mod script;

@@ -13,7 +13,7 @@ use crate::generate;
 #[cfg(feature = "libxl")]
 use crate::load::Source;
 use crate::tpm::TpmDevice;
-use crate::{check, convert, explain, flask, image, launch, log, predict, report, script};
+use crate::{check, convert, explain, flask, image, launch, log, plan, predict, report, script};
 
 /// Build a Xen platform from one launch configuration: measured, decided by a
 /// script, at fixed domids.
@@ -35,6 +35,8 @@ enum Verb {
     Check(Check),
     /// Make the boot domain's image
     Image(image::Options),
+    /// Print what a launch will do, step by step, or what changed in it
+    Plan(plan::Options),
     /// Print the PCR values a launch will give
     Predict(predict::Options),
     /// Launch the platform from a running domain 0
@@ -142,6 +144,7 @@ pub fn run() -> Exit {
     match cli.verb {
         Verb::Check(check) => check::run(&check.config, check.json, check.deny_warnings),
         Verb::Image(options) => image::command(&options),
+        Verb::Plan(options) => plan::command(&options),
         Verb::Predict(options) => predict::command(&options),
         Verb::Launch(options) => options.run(),
         Verb::Log(options) => log::command(&options),

@@ -18,7 +18,8 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use domb_core::config::{AfterFailure, Config, Control, DomainName};
-use domb_core::measure::{Artefacts, Outcome};
+use domb_core::measure::{Artefacts, Bank, Outcome, final_event};
+use domb_core::plan::Step;
 use domb_core::policy::{Approval, Verdict};
 
 use crate::build::{self, Built};
@@ -133,6 +134,32 @@ pub fn dry_run(options: &Options) -> Exit {
         println!("{step}");
     }
     exit
+}
+
+/// Carries out what `verdict` approves on a toolstack that only writes down
+/// what it is asked, as [`launch`] does on Xen, and says nothing about it.
+///
+/// # Errors
+/// Nothing may start, the plan breaks a rule, or the domains do not fit what
+/// the toolstack says of the machine.
+pub fn rehearse(measured: Measured, verdict: Verdict, toolstack: &DryRun) -> Result<(), Error> {
+    let approval = verdict
+        .approve()
+        .map_err(|verdict| Error::Denied { verdict })?;
+    let plan = policy::plan(&measured, &approval)?;
+    let approved = Approved {
+        measured,
+        approval,
+        plan,
+    };
+    let built = build::build(&approved, toolstack, |_| {})?;
+    let left_out: Vec<DomainName> = built.left_out.keys().cloned().collect();
+    let (config, banks) = (&approved.measured.loaded.config, Bank::ALL);
+    let last = final_event(config, Outcome::Launched, &left_out, &banks);
+    let last = last.map_err(measure::Error::from)?;
+    toolstack.note(Step::Measure(Box::new(last)));
+    handoff::hand_off(built, toolstack, |_, _| {})?;
+    Ok(())
 }
 
 /// Measure, and whatever comes of the rest, extend the last event.

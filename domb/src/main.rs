@@ -38,6 +38,7 @@ mod manifest;
 mod measure;
 mod newc;
 mod output;
+mod plan;
 mod policy;
 mod predict;
 #[cfg(feature = "libxl")]

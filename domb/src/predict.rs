@@ -130,7 +130,7 @@ fn verdict(options: &Options, measured: &Measured, banks: &[Bank]) -> Result<Ver
 }
 
 /// What a script finds in `facts.tpm` once everything up to it is extended.
-fn tpm_facts(measured: &Measured, banks: &[Bank]) -> Result<TpmFacts, Error> {
+pub(crate) fn tpm_facts(measured: &Measured, banks: &[Bank]) -> Result<TpmFacts, launch::Error> {
     let config = &measured.loaded.config;
     let pcr = config.pcr.value();
     if config.tpm == TpmMode::Off {
@@ -141,9 +141,7 @@ fn tpm_facts(measured: &Measured, banks: &[Bank]) -> Result<TpmFacts, Error> {
         });
     }
     let events = measure::launch_events(config, &measured.artefacts, banks);
-    let events = events
-        .map_err(crate::measure::Error::from)
-        .map_err(launch::Error::from)?;
+    let events = events.map_err(crate::measure::Error::from)?;
     let digests = events.iter().map(|event| &event.digests);
     let values = measure::replay_all(digests, &Digests::zero(banks))
         .expect("every event has the banks it was made for");

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The six things a launch asks of a toolstack. `libxl.rs` does
-//! them on Xen; [`DryRun`] writes them down for `domb launch --dry-run`.
+//! them on Xen; [`DryRun`] writes them down for `domb launch --dry-run` and
+//! `domb plan`.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use domb_core::config::DomainConfig;
+use domb_core::plan::{self, Step};
 use domb_core::policy::PlatformFacts;
 use domb_core::units::Domid;
 
@@ -93,25 +95,43 @@ pub struct Error {
 /// A toolstack that builds nothing and writes down what it was asked.
 #[derive(Debug, Default)]
 pub struct DryRun {
-    steps: RefCell<Vec<String>>,
-    domains: RefCell<BTreeMap<Domid, State>>,
+    platform: PlatformFacts,
+    steps: RefCell<Vec<Step>>,
+    domains: RefCell<BTreeMap<Domid, (String, State)>>,
 }
 
 impl DryRun {
-    /// What was asked so far, one line each.
+    /// One on a machine of which this is known.
     #[must_use]
-    pub fn steps(&self) -> Vec<String> {
+    pub fn on(platform: PlatformFacts) -> DryRun {
+        DryRun {
+            platform,
+            ..DryRun::default()
+        }
+    }
+
+    /// What was asked so far.
+    #[must_use]
+    pub fn steps(&self) -> Vec<Step> {
         self.steps.borrow().clone()
     }
 
-    fn note(&self, step: String) {
+    /// Writes down a step that is not the toolstack's.
+    pub fn note(&self, step: Step) {
         self.steps.borrow_mut().push(step);
+    }
+
+    /// The name of the domain that was created there.
+    fn name(&self, domid: Domid) -> String {
+        let domains = self.domains.borrow();
+        let name = domains.get(&domid).map(|(name, _)| name.clone());
+        name.unwrap_or_default()
     }
 }
 
 impl Toolstack for DryRun {
     fn platform(&self) -> Result<PlatformFacts, Error> {
-        Ok(PlatformFacts::default())
+        Ok(self.platform.clone())
     }
 
     fn create(
@@ -120,17 +140,30 @@ impl Toolstack for DryRun {
         _kernel: &Path,
         _ramdisk: Option<&Path>,
     ) -> Result<(), Error> {
-        self.note(format!("create  {:>5} {}", domain.domid, domain.name));
+        let name = domain.name.to_string();
+        self.note(Step::Create {
+            name: name.clone(),
+            domid: domain.domid,
+            libxl: plan::libxl_config(domain, &domain.kernel, domain.ramdisk.as_deref()),
+        });
         let paused = State::Paused {
             seclabel: domain.seclabel.clone(),
         };
-        self.domains.borrow_mut().insert(domain.domid, paused);
+        self.domains
+            .borrow_mut()
+            .insert(domain.domid, (name, paused));
         Ok(())
     }
 
     fn unpause(&self, domid: Domid) -> Result<(), Error> {
-        self.note(format!("unpause {domid:>5}"));
-        self.domains.borrow_mut().insert(domid, State::Running);
+        let name = self.name(domid);
+        self.note(Step::Unpause {
+            name: name.clone(),
+            domid,
+        });
+        self.domains
+            .borrow_mut()
+            .insert(domid, (name, State::Running));
         Ok(())
     }
 
@@ -139,12 +172,12 @@ impl Toolstack for DryRun {
             .domains
             .borrow()
             .get(&domid)
-            .cloned()
-            .unwrap_or(State::Absent))
+            .map_or(State::Absent, |(_, state)| state.clone()))
     }
 
     fn destroy(&self, domid: Domid) -> Result<(), Error> {
-        self.note(format!("destroy {domid:>5}"));
+        let name = self.name(domid);
+        self.note(Step::Destroy { name, domid });
         self.domains.borrow_mut().remove(&domid);
         Ok(())
     }

@@ -1,45 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! From an approved configuration to what the toolstack is asked to do: the
-//! ordered steps, the memory each domain takes, and the configuration libxl
-//! is given. `domb launch --dry-run` prints these; a boot carries them out.
+//! order of the domains, the memory each takes, and the configuration libxl
+//! is given. `domb launch --dry-run` and `domb plan` print what was asked
+//! ([`Step`]); a boot carries it out.
 
-use std::fmt;
+mod review;
+mod step;
+
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use crate::config::{Config, DomainConfig, DomainName, DomainType};
+use crate::config::{Config, DomainConfig, DomainType};
 use crate::policy::Verdict;
-use crate::units::{Domid, Mib};
+use crate::units::Mib;
 
-/// One thing asked of the toolstack. The order of a plan is the order of the
-/// launch; nothing is unpaused before everything is built.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Step {
-    /// Build the domain and leave it paused.
-    Create {
-        /// The domain.
-        name: DomainName,
-        /// Its domid.
-        domid: Domid,
-    },
-    /// Let the domain run.
-    Unpause {
-        /// The domain.
-        name: DomainName,
-        /// Its domid.
-        domid: Domid,
-    },
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Step::Create { name, domid } => write!(f, "create   {domid:>5} {name}"),
-            Step::Unpause { name, domid } => write!(f, "unpause  {domid:>5} {name}"),
-        }
-    }
-}
+pub use review::Review;
+pub use step::{Decided, Step};
 
 /// The domains that `verdict` allows, in start order.
 #[must_use]
@@ -49,21 +26,6 @@ pub fn allowed<'c>(config: &'c Config, verdict: &Verdict) -> Vec<&'c DomainConfi
         .into_iter()
         .filter(|domain| verdict.allows(domain.name.as_str()))
         .collect()
-}
-
-/// The toolstack steps for the domains that `verdict` allows.
-#[must_use]
-pub fn steps(config: &Config, verdict: &Verdict) -> Vec<Step> {
-    let allowed = allowed(config, verdict);
-    let create = allowed.iter().map(|domain| Step::Create {
-        name: domain.name.clone(),
-        domid: domain.domid,
-    });
-    let unpause = allowed.iter().map(|domain| Step::Unpause {
-        name: domain.name.clone(),
-        domid: domain.domid,
-    });
-    create.chain(unpause).collect()
 }
 
 /// The memory Xen must have free to build the domain, as libxl computes it:

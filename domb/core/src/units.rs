@@ -4,7 +4,8 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A domid that Xen will use as asked.
 ///
@@ -35,6 +36,13 @@ impl Domid {
     #[must_use]
     pub fn value(self) -> u16 {
         self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Domid {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Domid, D::Error> {
+        let value = i64::deserialize(deserializer)?;
+        Domid::new(value).ok_or_else(|| D::Error::custom(format_args!("{value} is not a domid")))
     }
 }
 
@@ -89,6 +97,14 @@ impl PcrIndex {
     #[must_use]
     pub fn value(self) -> u8 {
         self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for PcrIndex {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<PcrIndex, D::Error> {
+        let value = i64::deserialize(deserializer)?;
+        PcrIndex::new(value)
+            .ok_or_else(|| D::Error::custom(format_args!("PCR {value} is not one of 8 to 15")))
     }
 }
 

@@ -6,8 +6,7 @@
 //! is an event too, so the shape of a launch depends on the number of domains
 //! and on nothing else.
 
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::{Digests, canonical};
 use crate::units::PcrIndex;
@@ -194,7 +193,6 @@ impl Entry {
 #[serde(deny_unknown_fields)]
 pub struct Event {
     /// The PCR.
-    #[serde(deserialize_with = "pcr_index")]
     pub pcr: PcrIndex,
     /// What was measured.
     pub entry: Entry,
@@ -223,13 +221,6 @@ impl Event {
         ]
         .concat()
     }
-}
-
-/// Reads a PCR index that domb may own, and no other.
-pub(super) fn pcr_index<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PcrIndex, D::Error> {
-    let value = i64::deserialize(deserializer)?;
-    PcrIndex::new(value)
-        .ok_or_else(|| D::Error::custom(format_args!("PCR {value} is not one of 8 to 15")))
 }
 
 #[cfg(test)]

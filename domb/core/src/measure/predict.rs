@@ -44,7 +44,6 @@ pub struct Prediction {
     /// The version of the event sequence.
     pub format: u32,
     /// The PCR.
-    #[serde(deserialize_with = "super::component::pcr_index")]
     pub pcr: PcrIndex,
     /// The banks that are extended.
     pub banks: Vec<Bank>,

@@ -23,6 +23,7 @@ use crate::measure::{Artefact, Artefacts, Bank};
 #[serde(deny_unknown_fields)]
 pub struct Facts {
     /// The domains in the configuration's order.
+    #[serde(default)]
     pub domains: Vec<DomainFacts>,
     /// What is known of the machine.
     #[serde(default)]
