@@ -214,8 +214,9 @@ fn about(exit: Exit) -> (&'static str, &'static str, &'static str, &'static str)
         ),
         Exit::Load => (
             "an artefact cannot be read or is not what it should be",
-            "A kernel, ramdisk or script is missing, damaged, not of the kind it has to be, or not \
-             what the image's manifest promises. Nothing was measured or built.",
+            "A kernel, ramdisk, script or Flask policy is missing, damaged, not of the kind it has \
+             to be, or not what the image's manifest promises; or Xen enforces another Flask policy \
+             than the one that was measured. Nothing was built.",
             "domb check launch.toml   # with kernel = \"/boot/vmlinuz-of-another-machine\"",
             "Run domb check where the files are. If a boot says that a file is not what the \
              manifest promises, make the image again with domb image; if it was not changed on \

@@ -13,8 +13,11 @@ use domb_core::config::{DomainConfig, Role};
 use domb_core::plan;
 use domb_core::policy::{Flask, PlatformFacts};
 use domb_core::units::Domid;
-use xenlight::{Context, DomainInfo, FlaskState, Level, Logger, Platform, RunState, Version};
+use xenlight::{
+    Context, DomainInfo, FlaskState, Hypervisor, Level, Logger, Platform, RunState, Version,
+};
 
+use crate::in_force::InForce;
 use crate::pty;
 use crate::report::{chain, hint};
 use crate::toolstack::{Error, State, Toolstack};
@@ -167,5 +170,29 @@ impl Toolstack for Libxl {
             Ok(tty) => pty::last_lines(Path::new(&tty)),
             Err(_) => Vec::new(),
         }
+    }
+
+    fn flask(&self) -> Option<&dyn InForce> {
+        Some(&self.context)
+    }
+}
+
+impl InForce for Context {
+    fn boot_label(&self) -> Result<Option<String>, Error> {
+        Ok(self.domain(0)?.and_then(|domain| domain.seclabel))
+    }
+
+    fn allowed(&self, source: &str, target: &str, class: u16) -> Result<u32, Error> {
+        Ok(self.flask_allows(source, target, class)?)
+    }
+}
+
+impl InForce for Hypervisor {
+    fn boot_label(&self) -> Result<Option<String>, Error> {
+        Ok(self.domain(0)?.and_then(|domain| domain.seclabel))
+    }
+
+    fn allowed(&self, source: &str, target: &str, class: u16) -> Result<u32, Error> {
+        Ok(self.flask_allows(source, target, class)?)
     }
 }

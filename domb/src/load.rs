@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use domb_core::config::{ArtefactKind, Config, DomainName, DomainType, resolve};
+use domb_core::flask::Policy;
 use domb_core::measure::{self, Artefacts, Original};
 
 pub use error::{Cause, Error};
@@ -38,7 +39,7 @@ pub struct Loaded {
     /// The launch script, if one is configured.
     pub script: Option<Rc<Artefact>>,
     /// The compiled Flask policy, if one is configured.
-    pub flask_policy: Option<Rc<Artefact>>,
+    pub flask_policy: Option<FlaskPolicy>,
     /// The control domain's root as a plain newc archive.
     pub control_ramdisk: Option<Rc<Artefact>>,
     /// Kernel and ramdisk of every domain of the configuration.
@@ -57,11 +58,20 @@ impl Loaded {
             .flat_map(|files| std::iter::once(&files.kernel).chain(&files.ramdisk));
         self.script
             .iter()
-            .chain(&self.flask_policy)
+            .chain(self.flask_policy.iter().map(|policy| &policy.file))
             .chain(&self.control_ramdisk)
             .chain(domains)
             .map(Rc::as_ref)
     }
+}
+
+/// A compiled Flask policy that Xen would take.
+#[derive(Debug)]
+pub struct FlaskPolicy {
+    /// Its sealed bytes.
+    pub file: Rc<Artefact>,
+    /// What they mean.
+    pub policy: Policy,
 }
 
 /// The sealed artefacts of one domain.
@@ -115,8 +125,10 @@ pub fn load(path: &Path, source: Source<'_>) -> Result<Loaded, Error> {
     };
 
     let script = loader.optional(config.script.as_deref(), &ArtefactKind::Script)?;
-    let flask_policy =
-        loader.optional(config.flask_policy.as_deref(), &ArtefactKind::FlaskPolicy)?;
+    let flask_policy = match &config.flask_policy {
+        Some(path) => Some(loader.flask_policy(path)?),
+        None => None,
+    };
     let control_ramdisk = match &config.control {
         Some(control) => {
             loader.optional(control.ramdisk.as_deref(), &ArtefactKind::ControlRamdisk)?
@@ -163,8 +175,8 @@ pub fn as_promised(loaded: &Loaded, artefacts: &Artefacts) -> Result<(), Error> 
     if let (Some(file), Some(hashed)) = (&loaded.script, &artefacts.script) {
         same(ArtefactKind::Script, file, hashed)?;
     }
-    if let (Some(file), Some(hashed)) = (&loaded.flask_policy, &artefacts.flask_policy) {
-        same(ArtefactKind::FlaskPolicy, file, hashed)?;
+    if let (Some(policy), Some(hashed)) = (&loaded.flask_policy, &artefacts.flask_policy) {
+        same(ArtefactKind::FlaskPolicy, &policy.file, hashed)?;
     }
     if let (Some(file), Some(hashed)) = (&loaded.control_ramdisk, &artefacts.control_ramdisk) {
         same(ArtefactKind::ControlRamdisk, file, hashed)?;
@@ -266,6 +278,20 @@ impl Loader<'_> {
         let artefact = Rc::new(artefact);
         self.seen.insert(key, Rc::clone(&artefact));
         Ok(artefact)
+    }
+
+    /// Read from the sealed bytes: an image's files were looked into when it
+    /// was made, by whoever made it.
+    fn flask_policy(&mut self, written: &Path) -> Result<FlaskPolicy, Error> {
+        let kind = ArtefactKind::FlaskPolicy;
+        let file = self.artefact(written, &kind)?;
+        let policy = file
+            .sealed
+            .read()
+            .map_err(Cause::from)
+            .and_then(|bytes| Policy::read(&bytes).map_err(|error| Cause::Boots(error.into())))
+            .map_err(|cause| failed(&kind, written.to_path_buf(), cause))?;
+        Ok(FlaskPolicy { file, policy })
     }
 
     fn read_file(&mut self, written: &Path, role: Role) -> Result<Artefact, (PathBuf, Cause)> {

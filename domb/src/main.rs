@@ -28,6 +28,7 @@ mod flask;
 mod generate;
 mod handoff;
 mod image;
+mod in_force;
 mod kernel;
 mod launch;
 #[cfg(feature = "libxl")]

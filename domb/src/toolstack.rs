@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The six things a launch asks of a toolstack. `libxl.rs` does
-//! them on Xen; [`DryRun`] writes them down for `domb launch --dry-run` and
-//! `domb plan`.
+//! What a launch asks of a toolstack. `libxl.rs` does them on Xen;
+//! [`DryRun`] writes them down for `domb launch --dry-run` and `domb plan`.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -11,6 +10,8 @@ use domb_core::config::DomainConfig;
 use domb_core::plan::{self, Step};
 use domb_core::policy::PlatformFacts;
 use domb_core::units::Domid;
+
+use crate::in_force::InForce;
 
 /// A toolstack. Every domain it creates is paused and stays so until it is
 /// unpaused; `create` gives the domid that was asked for, or fails and leaves
@@ -54,6 +55,12 @@ pub trait Toolstack {
     /// The last lines the domain wrote to its console and nobody read yet;
     /// empty where it has none. Reading takes them away.
     fn console_tail(&self, domid: Domid) -> Vec<String>;
+
+    /// Who can be asked about the Flask policy in force; None where there is
+    /// no hypervisor.
+    fn flask(&self) -> Option<&dyn InForce> {
+        None
+    }
 }
 
 /// How a domain is.

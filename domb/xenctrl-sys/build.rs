@@ -21,6 +21,7 @@ const FUNCTIONS: &[&str] = &[
     "xc_physinfo",
     "xc_domain_getinfolist",
     "xc_flask_context_to_sid",
+    "xc_flask_access",
     "xc_flask_sid_to_context",
     // The xenstore domain, which libxl cannot build.
     "xc_domain_create",

@@ -26,6 +26,7 @@ use super::store_role::{FAILED, Orders, READY};
 use super::{LIBXL_LOG, daemons};
 use crate::console;
 use crate::image::archive::Tree;
+use crate::in_force::InForce;
 use crate::libxl::{self, Libxl};
 use crate::manifest::Manifest;
 use crate::report::chain;
@@ -248,6 +249,10 @@ impl Toolstack for StoreToolstack {
             .lines()
             .map(str::to_owned)
             .collect()
+    }
+
+    fn flask(&self) -> Option<&dyn InForce> {
+        Some(&self.hypervisor)
     }
 }
 

@@ -39,7 +39,11 @@ pub fn artefacts(loaded: &Loaded, banks: &[Bank]) -> Result<Artefacts, Error> {
     });
     Ok(Artefacts {
         script: loaded.script.as_deref().map(script).transpose()?,
-        flask_policy: loaded.flask_policy.as_deref().map(policy).transpose()?,
+        flask_policy: loaded
+            .flask_policy
+            .as_ref()
+            .map(|flask| policy(&flask.file))
+            .transpose()?,
         control_ramdisk: loaded.control_ramdisk.as_deref().map(ramdisk).transpose()?,
         domains: domains.collect::<Result<_, Error>>()?,
     })

@@ -89,6 +89,16 @@ impl Context {
         self.xenctrl.flask()
     }
 
+    /// What `source` may do to `target` by the policy in force, as the bits of
+    /// the class's permissions; classes count from 1 (`FLASK_ACCESS`).
+    ///
+    /// # Errors
+    /// The policy has no such label or class, or does not let this domain ask
+    /// (`security:compute_av`); there is no Flask.
+    pub fn flask_allows(&self, source: &str, target: &str, class: u16) -> Result<u32> {
+        self.xenctrl.flask_allows(source, target, class)
+    }
+
     /// libxl's own handle, alive as long as `self`.
     pub(crate) fn raw(&self) -> *mut libxl_sys::libxl_ctx {
         self.libxl.raw.as_ptr()

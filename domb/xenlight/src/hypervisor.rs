@@ -167,26 +167,15 @@ impl Hypervisor {
 
     /// The number of a label.
     pub(crate) fn label_number(&self, label: &str) -> Result<u32> {
-        let text = ffi::c_string(label, || format!("the label {label:?}"))?;
-        let length = u32::try_from(label.len()).unwrap_or(u32::MAX);
-        let mut sid = 0;
-        // SAFETY: the handle is open; text and number outlive the call, which
-        // only reads the text.
-        let rc = unsafe {
-            xenctrl_sys::xc_flask_context_to_sid(
-                self.xenctrl.raw(),
-                text.as_ptr().cast_mut(),
-                length,
-                &raw mut sid,
-            )
-        };
-        if rc == 0 {
-            Ok(sid)
-        } else {
-            Err(self.failed(format!(
-                "find the label {label} in the policy that is in force"
-            )))
-        }
+        self.xenctrl.label_number(label)
+    }
+
+    /// What Flask allows: see [`crate::Context::flask_allows`].
+    ///
+    /// # Errors
+    /// The same.
+    pub fn flask_allows(&self, source: &str, target: &str, class: u16) -> Result<u32> {
+        self.xenctrl.flask_allows(source, target, class)
     }
 
     /// Starts a domain that is paused.

@@ -2,7 +2,7 @@
 //! libxenctrl's handle: opened with a logger, closed in Drop.
 
 use std::io;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 
 use crate::error::{Error, Result};
 use crate::ffi;
@@ -50,6 +50,68 @@ impl Xenctrl {
                 log: Vec::new(),
             }),
         }
+    }
+
+    /// The number of a label.
+    pub(crate) fn label_number(&self, label: &str) -> Result<u32> {
+        let text = ffi::c_string(label, || format!("the label {label:?}"))?;
+        let length = u32::try_from(label.len()).unwrap_or(u32::MAX);
+        let mut sid = 0;
+        // SAFETY: the handle is open; text and number outlive the call, which
+        // only reads the text.
+        let rc = unsafe {
+            xenctrl_sys::xc_flask_context_to_sid(
+                self.raw(),
+                text.as_ptr().cast_mut(),
+                length,
+                &raw mut sid,
+            )
+        };
+        let source = ffi::errno();
+        if rc == 0 {
+            return Ok(sid);
+        }
+        Err(Error::System {
+            doing: format!("find the label {label} in the policy that is in force"),
+            source,
+            log: Vec::new(),
+        })
+    }
+
+    /// What `source` may do to `target`, as the bits of the class's
+    /// permissions.
+    pub(crate) fn flask_allows(&self, source: &str, target: &str, class: u16) -> Result<u32> {
+        self.label_number(source)?;
+        self.label_number(target)?;
+        let source_text = ffi::c_string(source, || format!("the label {source:?}"))?;
+        let target_text = ffi::c_string(target, || format!("the label {target:?}"))?;
+        let mut allowed = 0;
+        let unwanted = ptr::null_mut();
+        // SAFETY: the handle is open; texts and number outlive the call; the
+        // other answers may be NULL (xc_flask.c).
+        let rc = unsafe {
+            xenctrl_sys::xc_flask_access(
+                self.raw(),
+                source_text.as_ptr(),
+                target_text.as_ptr(),
+                class,
+                0,
+                &raw mut allowed,
+                unwanted,
+                unwanted,
+                unwanted,
+                unwanted,
+            )
+        };
+        let error = ffi::errno();
+        if rc == 0 {
+            return Ok(allowed);
+        }
+        Err(Error::System {
+            doing: format!("ask Flask what {source} may do to {target} (class {class})"),
+            source: error,
+            log: Vec::new(),
+        })
     }
 }
 

@@ -19,7 +19,14 @@ impl Policy {
         Some(self.permission_names(class, vector))
     }
 
-    /// The same as bits.
+    /// The same as the bits of the class's permissions.
+    #[must_use]
+    pub fn allowed_bits(&self, source: &Context, target: &Context, class: &str) -> Option<u32> {
+        let class = self.classes.value(class)?;
+        Some(self.vector(source, target, class))
+    }
+
+    /// The same for a class by its number.
     pub(super) fn vector(&self, source: &Context, target: &Context, class: u32) -> u32 {
         let mut vector = self.ruled(source.kind, target.kind, class);
         for constraint in &self.classes.thing(class).constraints {

@@ -20,6 +20,7 @@ mod label;
 mod needs;
 mod permissions;
 mod policydb;
+mod questions;
 mod rules;
 mod symbols;
 #[cfg(test)]
@@ -32,3 +33,4 @@ pub use label::{Context, LabelError};
 pub use needs::{Builder, DomainKind, MissingRule, check_label};
 pub use permissions::{Level, Permission, Permissions};
 pub use policydb::Policy;
+pub use questions::{Difference, Question};

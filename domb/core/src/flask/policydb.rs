@@ -42,6 +42,7 @@ pub(super) mod sid {
     pub(in crate::flask) const XEN: u32 = 2;
     pub(in crate::flask) const DOM0: u32 = 3;
     pub(in crate::flask) const DOMIO: u32 = 4;
+    pub(in crate::flask) const SECURITY: u32 = 7;
     pub(in crate::flask) const COUNT: u32 = 13;
 }
 
