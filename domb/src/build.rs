@@ -6,16 +6,22 @@
 //! dropped before the hand-off destroys its domain; so whatever goes wrong,
 //! nothing half-built is left.
 
-use std::collections::BTreeMap;
+mod error;
 
-use domb_core::config::{DomainConfig, DomainName, OnFailure, Role};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use domb_core::config::{Config, DomainConfig, DomainName, Exit, OnFailure, Role};
 use domb_core::plan;
 use domb_core::policy::{Flask, PlatformFacts};
 use domb_core::units::{Domid, Mib};
 
 use crate::console;
+use crate::handoff;
 use crate::launch::Approved;
-use crate::toolstack::{self, State, Toolstack};
+use crate::load::Artefact;
+use crate::toolstack::{State, Toolstack};
+pub use error::{Cause, Error};
 
 /// Every approved domain, built and paused.
 ///
@@ -27,6 +33,60 @@ pub struct Built<'t> {
     /// Domains left out because they, or one they need, could not be built,
     /// and the configuration says `on_failure = "skip"`.
     pub left_out: BTreeMap<DomainName, String>,
+    /// The hardware domain, which is built when the measurement is complete:
+    /// Xen then takes everything from the boot domain, the TPM included.
+    last: Option<Last>,
+    toolstack: &'t dyn Toolstack,
+}
+
+/// A domain that is still to be built, from sealed bytes.
+struct Last {
+    domain: DomainConfig,
+    kernel: Rc<Artefact>,
+    ramdisk: Option<Rc<Artefact>>,
+}
+
+impl Built<'_> {
+    /// Lets the xenstore and the control domain run, which serve the others.
+    /// `unpaused` is told of each.
+    ///
+    /// # Errors
+    /// One of them does not run; everything is destroyed.
+    pub fn start_services(
+        mut self,
+        mut unpaused: impl FnMut(&DomainName),
+    ) -> Result<Self, handoff::Error> {
+        for guard in self.domains.0.iter_mut().filter(|guard| guard.serves) {
+            handoff::unpause(guard, self.toolstack)?;
+            guard.runs = true;
+            unpaused(&guard.name);
+        }
+        Ok(self)
+    }
+
+    /// Builds the hardware domain, if one is configured. `built` is told of it.
+    ///
+    /// # Errors
+    /// It could not be built; everything is destroyed, and if it is there in
+    /// part, the machine restarts.
+    pub fn build_last(mut self, built: impl FnOnce(&DomainConfig)) -> Result<Self, Error> {
+        let Some(last) = self.last.take() else {
+            return Ok(self);
+        };
+        let (kernel, ramdisk) = (&last.kernel, last.ramdisk.as_deref());
+        match create(&last.domain, kernel, ramdisk, self.toolstack) {
+            Ok(guard) => {
+                self.domains.0.push(guard);
+                built(&last.domain);
+                Ok(self)
+            }
+            Err(cause) => Err(Error::Domain {
+                name: last.domain.name.clone(),
+                domid: last.domain.domid,
+                cause,
+            }),
+        }
+    }
 }
 
 /// Builds what was approved. `built` is told of each domain as it stands.
@@ -42,18 +102,36 @@ pub fn build<'t>(
     let allowed = plan::allowed(&approved.plan, approved.approval.verdict());
     let platform = toolstack.platform().map_err(Error::Platform)?;
     labels_are_enforced(&allowed, &platform)?;
+    roles_are_filled(&approved.plan, &allowed, &platform)?;
+    let mut last = None;
 
     let mut domains = Guards::default();
     let mut left_out = BTreeMap::new();
     let mut free = platform.free_memory_mib.map(Mib);
     for domain in allowed {
+        let artefacts = &approved.measured.loaded.domains[&domain.name];
+        if domain.has_role(Role::Hardware) && !domain.has_role(Role::Control) {
+            last = Some(Last {
+                domain: domain.clone(),
+                kernel: Rc::clone(&artefacts.kernel),
+                ramdisk: artefacts.ramdisk.clone(),
+            });
+            continue;
+        }
         let attempt = match domain
             .after
             .iter()
             .find(|need| left_out.contains_key(*need))
         {
             Some(need) => Err(Cause::Needs(need.clone())),
-            None => memory_is_free(domain, free).and_then(|()| create(domain, approved, toolstack)),
+            None => memory_is_free(domain, free).and_then(|()| {
+                create(
+                    domain,
+                    &artefacts.kernel,
+                    artefacts.ramdisk.as_deref(),
+                    toolstack,
+                )
+            }),
         };
         match attempt {
             Ok(guard) => {
@@ -80,7 +158,12 @@ pub fn build<'t>(
             }
         }
     }
-    Ok(Built { domains, left_out })
+    Ok(Built {
+        domains,
+        left_out,
+        last,
+        toolstack,
+    })
 }
 
 /// Without an enforcing Flask a label is only a wish: libxl warns and builds
@@ -106,6 +189,51 @@ fn labels_are_enforced(allowed: &[&DomainConfig], platform: &PlatformFacts) -> R
     }
 }
 
+/// With `exit = "domain"` nothing is built unless every role is filled by a
+/// domain that may start, at the domid where Xen wants the hardware domain.
+fn roles_are_filled(
+    config: &Config,
+    allowed: &[&DomainConfig],
+    platform: &PlatformFacts,
+) -> Result<(), Error> {
+    if config.exit != Exit::Domain {
+        return Ok(());
+    }
+    for domain in config.domains.iter().filter(|it| !it.roles.is_empty()) {
+        let cause = if allowed.iter().all(|other| other.name != domain.name) {
+            Err(Cause::RoleDenied)
+        } else if domain.has_role(Role::Hardware) {
+            hardware_domid(domain, platform)
+        } else {
+            Ok(())
+        };
+        cause.map_err(|cause| Error::Domain {
+            name: domain.name.clone(),
+            domid: domain.domid,
+            cause,
+        })?;
+    }
+    Ok(())
+}
+
+/// Xen makes that domain the hardware domain which its command line names, and
+/// does so for any domain that lands there.
+fn hardware_domid(domain: &DomainConfig, platform: &PlatformFacts) -> Result<(), Cause> {
+    let Some(words) = platform.xen_commandline.as_deref() else {
+        return Ok(()); // On another machine nobody knows.
+    };
+    let mut named = words
+        .split_whitespace()
+        .filter_map(|word| word.strip_prefix("hardware_dom="));
+    match named.next_back() {
+        Some(number) if number == domain.domid.to_string() => Ok(()),
+        found => Err(Cause::HardwareDomid {
+            domid: domain.domid,
+            found: found.map(str::to_owned),
+        }),
+    }
+}
+
 fn memory_is_free(domain: &DomainConfig, free: Option<Mib>) -> Result<(), Cause> {
     let need = plan::need_memory(domain);
     match free {
@@ -116,24 +244,23 @@ fn memory_is_free(domain: &DomainConfig, free: Option<Mib>) -> Result<(), Cause>
 
 fn create<'t>(
     domain: &DomainConfig,
-    approved: &Approved,
+    kernel: &Artefact,
+    ramdisk: Option<&Artefact>,
     toolstack: &'t dyn Toolstack,
 ) -> Result<Guard<'t>, Cause> {
-    let artefacts = &approved.measured.loaded.domains[&domain.name];
     if let State::Paused { .. } | State::Running | State::Shutdown(_) =
         toolstack.state(domain.domid)?
     {
         return Err(Cause::DomidInUse);
     }
-    let ramdisk = artefacts
-        .ramdisk
-        .as_ref()
-        .map(|ramdisk| ramdisk.sealed.path());
-    toolstack.create(domain, &artefacts.kernel.sealed.path(), ramdisk.as_deref())?;
+    let ramdisk = ramdisk.map(|ramdisk| ramdisk.sealed.path());
+    toolstack.create(domain, &kernel.sealed.path(), ramdisk.as_deref())?;
     let guard = Guard {
         toolstack,
         name: domain.name.clone(),
         domid: domain.domid,
+        serves: domain.has_role(Role::Xenstore) || domain.has_role(Role::Control),
+        runs: false,
         armed: true,
     };
     label_is_real(domain, toolstack)?;
@@ -198,6 +325,10 @@ pub struct Guard<'t> {
     pub name: DomainName,
     /// Its domid.
     pub domid: Domid,
+    /// Whether the others need it before they run.
+    serves: bool,
+    /// Whether it was let run before the hand-off of the others.
+    pub runs: bool,
     armed: bool,
 }
 
@@ -216,68 +347,4 @@ impl Drop for Guard<'_> {
 
 fn chain(cause: &Cause) -> String {
     crate::report::chain(cause).join(": ")
-}
-
-/// Why nothing was built.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The toolstack did not say what the platform is.
-    #[error("ask the toolstack for the platform's memory and capabilities")]
-    Platform(#[source] toolstack::Error),
-    /// One domain could not be built.
-    #[error("build domain {name} (domid {domid})")]
-    Domain {
-        /// The domain.
-        name: DomainName,
-        /// Its domid.
-        domid: Domid,
-        /// Why.
-        #[source]
-        cause: Cause,
-    },
-}
-
-/// Why a domain could not be built.
-#[derive(Debug, thiserror::Error)]
-pub enum Cause {
-    /// The toolstack refused.
-    #[error(transparent)]
-    Toolstack(#[from] toolstack::Error),
-    /// Another domain has the domid.
-    #[error(
-        "the domid is in use\nhint: `xl list` shows by whom; choose another domid or end that domain"
-    )]
-    DomidInUse,
-    /// Xen has not enough free memory.
-    #[error(
-        "Xen has {free} of memory free, the domain needs {need}\nhint: lower `memory`, or give the boot domain less with dom0_mem= on Xen's command line"
-    )]
-    Memory {
-        /// What the domain takes, with libxl's overhead.
-        need: Mib,
-        /// What was free when its turn came.
-        free: Mib,
-    },
-    /// A label was asked for and nothing would enforce it.
-    #[error("label {label} cannot be enforced: Flask is {}\nhint: boot a Xen with XSM and Flask, `flask=enforcing` on its command line, or leave out `seclabel`", flask.as_str())]
-    LabelNotEnforced {
-        /// The label.
-        label: String,
-        /// What Flask is.
-        flask: Flask,
-    },
-    /// Xen gave the domain another label.
-    #[error("label {asked} was asked for and {real:?} is what the domain has")]
-    OtherLabel {
-        /// As configured.
-        asked: String,
-        /// As read back.
-        real: String,
-    },
-    /// A fresh domain is not paused.
-    #[error("the fresh domain should be paused and is {0:?}")]
-    NotPaused(State),
-    /// A domain it needs was left out.
-    #[error("it needs {0}, which was left out")]
-    Needs(DomainName),
 }

@@ -57,6 +57,8 @@ enum Verb {
     #[cfg(feature = "generate")]
     #[command(hide = true, subcommand)]
     Generate(generate::What),
+    /// In the control domain: take over from the boot domain, and clear it away
+    Adopt(Adopt),
 }
 
 #[derive(Args)]
@@ -104,6 +106,37 @@ impl Launch {
     }
 }
 
+#[derive(Args)]
+struct Adopt {
+    /// Where the boot report and the event log go
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/domb")]
+    directory: PathBuf,
+    /// How long the boot domain may take to leave before the machine restarts
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    wait: u64,
+}
+
+impl Adopt {
+    #[cfg(feature = "libxl")]
+    fn run(self) -> Exit {
+        crate::adopt::command(&crate::adopt::Options {
+            directory: self.directory,
+            wait: std::time::Duration::from_secs(self.wait),
+        })
+    }
+
+    #[cfg(not(feature = "libxl"))]
+    fn run(self) -> Exit {
+        let Adopt { directory, wait } = self;
+        eprintln!(
+            "error: adopt into {} within {wait} s: {}",
+            directory.display(),
+            without_libxl()
+        );
+        Exit::NoToolstack
+    }
+}
+
 #[cfg(feature = "libxl")]
 fn on_xen(options: &launch::Options) -> Exit {
     let log = options.report.with_file_name("libxl.log");
@@ -115,11 +148,16 @@ fn on_xen(options: &launch::Options) -> Exit {
 
 #[cfg(not(feature = "libxl"))]
 fn on_xen(options: &launch::Options) -> Exit {
-    let error = crate::toolstack::Error {
+    let error = without_libxl();
+    report::Report::new(&options.config).no_toolstack(&error, &options.report)
+}
+
+#[cfg(not(feature = "libxl"))]
+fn without_libxl() -> crate::toolstack::Error {
+    crate::toolstack::Error {
         text: "this domb was built without libxl\nhint: build it with `scripts/build`".to_owned(),
         log: Vec::new(),
-    };
-    report::Report::new(&options.config).no_toolstack(&error, &options.report)
+    }
 }
 
 /// Runs what the command line asks for.
@@ -155,5 +193,6 @@ pub fn run() -> Exit {
         Verb::Explain(options) => explain::command(&options),
         #[cfg(feature = "generate")]
         Verb::Generate(what) => generate::command(&what, Cli::command()),
+        Verb::Adopt(adopt) => adopt.run(),
     }
 }

@@ -10,7 +10,7 @@
 use domb_core::config::DomainName;
 use domb_core::units::Domid;
 
-use crate::build::Built;
+use crate::build::{Built, Guard};
 use crate::toolstack::{self, State, Toolstack};
 
 /// A platform that runs without domb.
@@ -33,16 +33,8 @@ pub fn hand_off(
     toolstack: &dyn Toolstack,
     mut unpaused: impl FnMut(&DomainName, Domid),
 ) -> Result<HandedOff, Error> {
-    for guard in built.domains.iter() {
-        let failed = |cause| Error {
-            name: guard.name.clone(),
-            domid: guard.domid,
-            console: Vec::new(),
-            cause,
-        };
-        toolstack
-            .unpause(guard.domid)
-            .map_err(|error| failed(Cause::Toolstack(error)))?;
+    for guard in built.domains.iter().filter(|guard| !guard.runs) {
+        unpause(guard, toolstack)?;
         unpaused(&guard.name, guard.domid);
     }
     for guard in built.domains.iter() {
@@ -62,6 +54,19 @@ pub fn hand_off(
     let domains = built.domains.len();
     built.domains.hand_over();
     Ok(HandedOff { domains })
+}
+
+/// Lets one domain run.
+///
+/// # Errors
+/// The toolstack refuses.
+pub fn unpause(guard: &Guard<'_>, toolstack: &dyn Toolstack) -> Result<(), Error> {
+    toolstack.unpause(guard.domid).map_err(|error| Error {
+        name: guard.name.clone(),
+        domid: guard.domid,
+        console: error.log.clone(),
+        cause: Cause::Toolstack(error),
+    })
 }
 
 /// Why a domain could not be handed over.

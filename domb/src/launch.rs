@@ -9,7 +9,10 @@
 //!    an [`Approved`].
 //! 3. Every event is in the log before it is in the PCR; the last event
 //!    (launched, refused or failed) is extended whatever happens.
-//! 4. No domain runs before all are built and the last event is extended.
+//! 4. No domain runs before the guests are built and the last event is
+//!    extended, but the xenstore domain, which the others are built with. The
+//!    control domain runs before the hardware domain is built: from then on
+//!    the end of the boot domain does not end the machine, and it watches.
 //! 5. Nothing half-built is left: guards destroy what was not handed over.
 //!    Nothing is destroyed after the hand-off.
 //! 6. Every launch ends with a report, whatever its end was.
@@ -17,7 +20,7 @@
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use domb_core::config::{AfterFailure, Config, Control, DomainName};
+use domb_core::config::{self, AfterFailure, Config, Control, DomainName, Reclaim};
 use domb_core::measure::{Artefacts, Bank, Outcome, final_event};
 use domb_core::plan::Step;
 use domb_core::policy::{Approval, Flask, PlatformFacts, Verdict};
@@ -87,6 +90,10 @@ impl Ended {
 
 /// What PID 1 is to become.
 pub struct Next {
+    /// How it leaves.
+    pub exit: config::Exit,
+    /// What becomes of this domain, where it halts.
+    pub reclaim: Reclaim,
     /// `[control]`.
     pub control: Option<Control>,
     /// The control domain's root, sealed.
@@ -160,6 +167,7 @@ pub fn rehearse(measured: Measured, verdict: Verdict, toolstack: &DryRun) -> Res
     let last = final_event(config, Outcome::Launched, &left_out, &banks);
     let last = last.map_err(measure::Error::from)?;
     toolstack.note(Step::Measure(Box::new(last)));
+    let built = built.start_services(|_| {})?.build_last(|_| {})?;
     handoff::hand_off(built, toolstack, |_, _| {})?;
     Ok(())
 }
@@ -286,6 +294,8 @@ fn hand_off(
     report.begin("handoff");
     measurer.leave_out(built.left_out.keys().cloned());
     measurer.finish(Outcome::Launched)?;
+    let built = built.start_services(|name| report.unpaused(name))?;
+    let built = built.build_last(|domain| report.built(domain))?;
     let handed_off = handoff::hand_off(built, toolstack, |name, _| report.unpaused(name))?;
     report.end(&format!("{} domains running", handed_off.domains));
     Ok(handed_off)
@@ -294,6 +304,8 @@ fn hand_off(
 impl Next {
     fn of(loaded: &Loaded) -> Next {
         Next {
+            exit: loaded.config.exit,
+            reclaim: loaded.config.reclaim,
             control: loaded.config.control.clone(),
             ramdisk: loaded.control_ramdisk.clone(),
             after_failure: loaded.config.after_failure,

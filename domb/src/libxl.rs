@@ -14,7 +14,7 @@ use domb_core::plan;
 use domb_core::policy::{Flask, PlatformFacts};
 use domb_core::units::Domid;
 use xenlight::{
-    Context, DomainInfo, FlaskState, Hypervisor, Level, Logger, Platform, RunState, Version,
+    Context, DomainInfo, FlaskState, Hypervisor, Level, Logger, Platform, RunState, Store, Version,
 };
 
 use crate::in_force::InForce;
@@ -51,6 +51,13 @@ impl Libxl {
         // last minute is meant for toolstacks that number automatically.
         context.forget_recent_domids()?;
         Ok(Libxl { context })
+    }
+}
+
+impl Libxl {
+    /// XenStore, over libxl's context.
+    pub(crate) fn store(&self) -> &Store {
+        self.context.store()
     }
 }
 

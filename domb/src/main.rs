@@ -11,11 +11,15 @@
 #![cfg_attr(not(feature = "libxl"), allow(dead_code))]
 
 #[cfg(feature = "libxl")]
+mod adopt;
+#[cfg(feature = "libxl")]
 mod boot;
 mod boots;
 mod build;
 #[cfg(test)]
 mod build_tests;
+#[cfg(feature = "libxl")]
+mod bundle;
 mod check;
 mod cli;
 mod compression;

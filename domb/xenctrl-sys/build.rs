@@ -29,12 +29,15 @@ const FUNCTIONS: &[&str] = &[
     "xc_domain_setmaxmem",
     "xc_domain_set_memmap_limit",
     "xc_domain_set_virq_handler",
-    "xc_domain_sethandle",
     "xc_domain_unpause",
     "xc_domain_destroy",
     "xc_evtchn_alloc_unbound",
     "xc_map_foreign_range",
-    // xenguest.h: the same
+    // The hardware domain, to which libxl cannot say that it is the initial one.
+    "xc_vcpu_getcontext",
+    "xc_translate_foreign_address",
+    "xc_domain_shutdown",
+    // xenguest.h: the xenstore domain
     "xc_dom_allocate",
     "xc_dom_release",
     "xc_dom_kernel_file",
@@ -53,6 +56,7 @@ const FUNCTIONS: &[&str] = &[
 
 /// Structures that are passed through pointers to void.
 const TYPES: &[&str] = &[
+    "start_info",
     "xencons_interface",
     "xen_extraversion_t",
     "xen_commandline_t",
@@ -63,7 +67,8 @@ const CONSTANTS: &[&str] = &[
     "VIRQ_DOM_EXC",
     "XEN_DOMINF_.*",
     "XEN_DOMCTL_CDF_xs_domain",
-    "SECINITSID_DOMU",
+    "SIF_.*",
+    "SHUTDOWN_reboot",
     "XEN_SYSCTL_PHYSCAP_.*",
     "PROT_READ",
     "PROT_WRITE",

@@ -7,20 +7,24 @@
 //! A panic ends PID 1, the kernel and (while domain 0 is the hardware domain)
 //! the machine.
 
+mod console_node;
 mod daemons;
+mod depart;
 mod modules;
 mod mounts;
 mod power;
 mod root;
 mod store_domain;
+mod store_ramdisk;
 mod store_role;
 
 use std::path::{Path, PathBuf};
 
-use domb_core::config::{AfterFailure, Role};
+use domb_core::config::{self, AfterFailure, Role};
 
 use crate::console;
 use crate::exit::Exit;
+use crate::handoff::HandedOff;
 use crate::launch::{self, Next, Options};
 use crate::libxl::Libxl;
 use crate::load::{self, Source};
@@ -56,7 +60,7 @@ pub fn run() -> Exit {
     let ended = launch::launch(&options, Source::Image(&manifest), toolstack.as_ref());
     drop(toolstack);
     match ended.result {
-        Ok(_) => leave(ended.next),
+        Ok(handed_off) => leave(Some(handed_off), ended.next),
         Err(_) => after_failure(ended.next),
     }
 }
@@ -76,8 +80,8 @@ fn manifest() -> Result<Manifest, Error> {
 /// gets the first; the launch then says what is wrong with it.
 fn toolstack(manifest: &Manifest) -> Result<Box<dyn Toolstack>, Error> {
     let config = load::config(Path::new(CONFIGURATION)).ok();
-    if config.is_some_and(|config| config.with_role(Role::Xenstore).is_some()) {
-        return Ok(Box::new(StoreToolstack::open(manifest.clone())?));
+    if let Some(config) = config.filter(|config| config.with_role(Role::Xenstore).is_some()) {
+        return Ok(Box::new(StoreToolstack::open(manifest.clone(), &config)?));
     }
     let store = daemons::xenstored(manifest)?;
     let consoles = daemons::xenconsoled(manifest)?;
@@ -90,11 +94,18 @@ fn toolstack(manifest: &Manifest) -> Result<Box<dyn Toolstack>, Error> {
     Ok(Box::new(libxl))
 }
 
-/// The platform stands: become the control domain's init.
-fn leave(next: Option<Next>) -> Exit {
+/// Leave as configured: halt, if the platform stands without domain 0; or
+/// become the control domain's init.
+fn leave(handed_off: Option<HandedOff>, next: Option<Next>) -> Exit {
     let Some(next) = next else {
         return power::halt();
     };
+    if next.exit == config::Exit::Domain {
+        return match handed_off {
+            Some(handed_off) => depart::depart(handed_off, next.reclaim),
+            None => power::halt(),
+        };
+    }
     match &next.control {
         None => {
             console::line("exit", "no [control] is configured: domain 0 stays, asleep");
@@ -130,7 +141,7 @@ fn after_failure(next: Option<Next>) -> Exit {
         }
         AfterFailure::Continue => {
             console::line("exit", "after_failure = continue: on to the control domain");
-            leave(next)
+            leave(None, next)
         }
     }
 }

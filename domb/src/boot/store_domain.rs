@@ -5,37 +5,36 @@
 //! store, and whoever touches `/dev/xen/xenbus` too early hangs for ever. The
 //! domain says on its console when it serves; that is read from its page.
 //! After that everything is libxl's, over the kernel's ring to that domain.
-//!
-//! The domain's ramdisk is made of the files of the boot domain's own image
-//! and of nothing else: it is measured with that image, by whoever starts it.
 
 use std::cell::{OnceCell, RefCell};
-use std::fs::{self, OpenOptions};
-use std::io;
+use std::fs::OpenOptions;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use domb_core::config::{DomainConfig, Role};
+use domb_core::config::{Config, DomainConfig, Role};
 use domb_core::policy::PlatformFacts;
 use domb_core::units::Domid;
 use xenlight::{Hypervisor, Level, Logger, StoreDomain, StoreDomainSpec};
 
 use super::store_role::{FAILED, Orders, READY};
-use super::{LIBXL_LOG, daemons};
+use super::{LIBXL_LOG, console_node, daemons, store_ramdisk};
+use crate::bundle::{self, READINESS, STATE};
 use crate::console;
-use crate::image::archive::Tree;
 use crate::in_force::InForce;
 use crate::libxl::{self, Libxl};
 use crate::manifest::Manifest;
 use crate::report::chain;
-use crate::sealed::Sealed;
 use crate::toolstack::{Error, State, Toolstack};
 
 /// Its kernel starts in 2 s under emulation; a busy machine takes longer.
 const DEADLINE: Duration = Duration::from_secs(120);
+/// The control domain's init may bring a whole system up.
+const CONTROL_DEADLINE: Duration = Duration::from_secs(300);
 const PAUSE: Duration = Duration::from_millis(5);
+/// Where libxl looks for the domain that serves the consoles (`libxl_dom.c`).
+const CONSOLES: &str = "/tool/xenconsoled/domid";
 const SOCKET: &str = "/run/xenstored/socket";
 const LOG: &str = "/run/domb/xenctrl.log";
 
@@ -43,6 +42,9 @@ const LOG: &str = "/run/domb/xenctrl.log";
 pub(super) struct StoreToolstack {
     hypervisor: Hypervisor,
     manifest: Manifest,
+    /// The control and the hardware domain, if the configuration has them.
+    control: Option<Domid>,
+    hardware: Option<Domid>,
     served: OnceCell<Served>,
 }
 
@@ -51,12 +53,13 @@ struct Served {
     domid: Domid,
     libxl: Libxl,
     domain: RefCell<StoreDomain>,
-    _xenconsoled: Child,
+    /// Consoles are served in this domain, unless there is a control domain.
+    _xenconsoled: Option<Child>,
 }
 
 impl StoreToolstack {
     /// Opens the hypervisor's interface; no XenStore is needed for that.
-    pub(super) fn open(manifest: Manifest) -> Result<StoreToolstack, Error> {
+    pub(super) fn open(manifest: Manifest, config: &Config) -> Result<StoreToolstack, Error> {
         let log = OpenOptions::new()
             .read(true)
             .write(true)
@@ -67,9 +70,12 @@ impl StoreToolstack {
             .and_then(|file| Logger::new(file, Level::Detail))
             .map_err(|error| failed(format!("cannot write {LOG}: {error}")))?;
         let hypervisor = Hypervisor::open(logger)?;
+        let domid = |role| config.with_role(role).map(|domain| domain.domid);
         Ok(StoreToolstack {
             hypervisor,
             manifest,
+            control: domid(Role::Control),
+            hardware: domid(Role::Hardware),
             served: OnceCell::new(),
         })
     }
@@ -87,7 +93,7 @@ impl StoreToolstack {
 
     /// Builds the xenstore domain, lets it run, and waits until it serves.
     fn serve(&self, domain: &DomainConfig, kernel: &Path) -> Result<Served, Error> {
-        let ramdisk = ramdisk(&self.manifest)
+        let ramdisk = store_ramdisk::make(&self.manifest)
             .map_err(|error| failed(format!("make the xenstore domain's ramdisk: {error}")))?;
         let (domid, name) = (domain.domid.value(), domain.name.to_string());
         let spec = StoreDomainSpec {
@@ -103,7 +109,7 @@ impl StoreToolstack {
                 domid,
                 name,
                 ring,
-                privileged: 0,
+                control: self.control.map_or(0, Domid::value),
             };
             format!(
                 "{} console=hvc0 quiet -- {}",
@@ -135,7 +141,7 @@ impl StoreToolstack {
         &self,
         built: &mut StoreDomain,
         domain: &DomainConfig,
-    ) -> Result<(Libxl, Child), Error> {
+    ) -> Result<(Libxl, Option<Child>), Error> {
         let label = self
             .hypervisor
             .domain(built.domid())?
@@ -157,9 +163,78 @@ impl StoreToolstack {
         // libxenstore looks for a socket first, and waits for one that is missing.
         symlink("/dev/xen/xenbus", SOCKET)
             .map_err(|error| failed(format!("link {SOCKET} to /dev/xen/xenbus: {error}")))?;
-        let xenconsoled = daemons::xenconsoled(&self.manifest)
-            .map_err(|error| failed(chain(&error).join(": ")))?;
+        let xenconsoled = match self.control {
+            Some(_) => None,
+            None => Some(
+                daemons::xenconsoled(&self.manifest)
+                    .map_err(|error| failed(chain(&error).join(": ")))?,
+            ),
+        };
         Ok((Libxl::open(Path::new(LIBXL_LOG))?, xenconsoled))
+    }
+
+    /// Builds a domain with libxl, and does to the control and the hardware
+    /// domain what libxl cannot.
+    fn create_by_libxl(
+        &self,
+        domain: &DomainConfig,
+        kernel: &Path,
+        ramdisk: Option<&Path>,
+    ) -> Result<(), Error> {
+        let (libxl, domid) = (self.libxl()?, domain.domid);
+        let control = domain.has_role(Role::Control);
+        let create = || libxl.create(domain, kernel, ramdisk);
+        let created = match self.control {
+            Some(_) if !control => console_node::stand_in(domid, create),
+            _ => create(),
+        };
+        let finished = created.and_then(|()| {
+            if control {
+                // The consoles of those that are built from here on are its own.
+                let own = domid.to_string();
+                libxl.store().write(CONSOLES, own.as_bytes())?;
+            }
+            if domain.has_role(Role::Hardware) {
+                self.hypervisor.make_initial(domid.value())?;
+            }
+            Ok(())
+        });
+        finished.or_else(|error| {
+            if self.state(domid)? != State::Absent {
+                self.destroy(domid)?;
+            }
+            Err(error)
+        })
+    }
+
+    /// Lets the control domain run, and waits until it says that it serves
+    /// the consoles of the others and watches this domain.
+    fn start_control(&self, domid: Domid) -> Result<(), Error> {
+        let store = self.libxl()?.store();
+        let hardware = self.hardware.map_or(0, Domid::value);
+        store.write(STATE, bundle::building(hardware).as_bytes())?;
+        self.hypervisor.unpause(domid.value())?;
+        let began = Instant::now();
+        while store.read_text(READINESS)?.as_deref() != Some("ready") {
+            let state = self.state(domid)?;
+            if state != State::Running {
+                return Err(failed(format!(
+                    "the control domain is {state:?} before it is ready"
+                )));
+            }
+            if began.elapsed() > CONTROL_DEADLINE {
+                return Err(failed(
+                    "the control domain is not ready within 300 s\n\
+                     hint: its init starts xenconsoled and then `domb adopt`"
+                        .to_owned(),
+                ));
+            }
+            std::thread::sleep(PAUSE * 20);
+        }
+        let milliseconds = began.elapsed().as_millis();
+        let text = format!("the control domain is ready after {milliseconds} ms");
+        console::line("handoff", &text);
+        Ok(())
     }
 
     fn await_ready(&self, domain: &mut StoreDomain) -> Result<(), Error> {
@@ -209,7 +284,7 @@ impl Toolstack for StoreToolstack {
         ramdisk: Option<&Path>,
     ) -> Result<(), Error> {
         if !domain.has_role(Role::Xenstore) {
-            return self.libxl()?.create(domain, kernel, ramdisk);
+            return self.create_by_libxl(domain, kernel, ramdisk);
         }
         let served = self.serve(domain, kernel)?;
         self.served
@@ -218,12 +293,13 @@ impl Toolstack for StoreToolstack {
     }
 
     fn unpause(&self, domid: Domid) -> Result<(), Error> {
-        // The xenstore domain runs since libxl needed it.
         if self.is_store(domid) {
-            Ok(())
-        } else {
-            self.libxl()?.unpause(domid)
+            return Ok(()); // It runs since the others were built.
         }
+        if self.control == Some(domid) {
+            return self.start_control(domid);
+        }
+        self.libxl()?.unpause(domid)
     }
 
     fn state(&self, domid: Domid) -> Result<State, Error> {
@@ -231,6 +307,10 @@ impl Toolstack for StoreToolstack {
     }
 
     fn destroy(&self, domid: Domid) -> Result<(), Error> {
+        if self.hardware == Some(domid) {
+            console::line("undo", "the hardware domain is there: the machine restarts");
+            return Ok(self.hypervisor.restart_machine(domid.value())?);
+        }
         if self.is_store(domid) {
             return Ok(self.hypervisor.destroy(domid.value())?);
         }
@@ -256,56 +336,6 @@ impl Toolstack for StoreToolstack {
     }
 }
 
-/// The xenstore domain's ramdisk: domb as init, the daemons, their libraries,
-/// the kernel modules and the manifest, as they are in this domain's root.
-fn ramdisk(manifest: &Manifest) -> io::Result<Sealed> {
-    let mut tree = Tree::default();
-    for directory in [
-        "/dev",
-        "/proc",
-        "/run",
-        "/sys",
-        "/tmp",
-        "/var/lib/xenstored",
-    ] {
-        tree.directory(directory, 0o755);
-    }
-    tree.symlink("/var/run", "/run");
-    tree.character_device("/dev/console", 0o600, 5, 1);
-    tree.file("/init", 0o755, fs::read("/init")?);
-    tree.file(super::MANIFEST, 0o644, fs::read(super::MANIFEST)?);
-    for daemon in [&manifest.xenstored, &manifest.xenconsoled] {
-        tree.file(daemon, 0o755, fs::read(daemon)?);
-    }
-    for directory in ["/lib", "/lib64", "/usr/lib"] {
-        add(&mut tree, Path::new(directory))?;
-    }
-    Sealed::new("xenstore-domain.cpio", &tree.write(Vec::new())?)
-}
-
-/// Everything below `directory` that is a file or a link.
-fn add(tree: &mut Tree<'_>, directory: &Path) -> io::Result<()> {
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    for entry in entries {
-        let entry = entry?;
-        let path = entry.path();
-        let name = path.to_string_lossy();
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            add(tree, &path)?;
-        } else if kind.is_symlink() {
-            tree.symlink(&name, fs::read_link(&path)?.to_string_lossy().into_owned());
-        } else if kind.is_file() {
-            tree.file(&name, 0o755, fs::read(&path)?);
-        }
-    }
-    Ok(())
-}
-
 fn failed(text: String) -> Error {
     Error {
         text,
@@ -313,17 +343,20 @@ fn failed(text: String) -> Error {
     }
 }
 
+/// What it said itself if it could say it, and the end of all it said.
 fn silent(how: &str, said: &str) -> Error {
     let lines: Vec<&str> = said
         .lines()
         .map(str::trim_end)
         .filter(|line| !line.is_empty())
         .collect();
+    let reason = lines.iter().find_map(|line| line.strip_prefix(FAILED));
     let last = lines[lines.len().saturating_sub(8)..]
         .iter()
         .map(|line| (*line).to_owned());
+    let reason = reason.map_or(String::new(), |reason| format!(": {reason}"));
     Error {
-        text: format!("the xenstore domain {how}"),
+        text: format!("the xenstore domain {how}{reason}"),
         log: last.collect(),
     }
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! PID 1 of the xenstore domain: this program again, from a ramdisk made of
 //! the boot domain's own files. It runs Debian's xenstored, hands it the ring
-//! of domain 0, says that it serves, and does nothing else for ever.
+//! of domain 0, says that it serves, and does nothing else for ever. Where there
+//! is a control domain, its console is served here as well.
 //!
 //! xenstored expects to live in the initial domain: it reads the event channel
 //! and the page of "its own kernel" from `/proc/xen`. Here both are stand-ins
@@ -42,8 +43,9 @@ pub(super) struct Orders {
     pub(super) name: String,
     /// The port at which domain 0's ring waits for it.
     pub(super) ring: u32,
-    /// The domain that may introduce others, beside domain 0.
-    pub(super) privileged: u16,
+    /// The control domain, which may introduce others like domain 0, and
+    /// whose console is served here; 0 for none.
+    pub(super) control: u16,
 }
 
 impl Orders {
@@ -53,21 +55,21 @@ impl Orders {
             domid,
             name,
             ring,
-            privileged,
+            control,
         } = self;
-        format!("{ROLE} {domid} {name} {ring} {privileged}")
+        format!("{ROLE} {domid} {name} {ring} {control}")
     }
 
     /// From the words after [`ROLE`].
     fn read(words: &[String]) -> Option<Orders> {
-        let [domid, name, ring, privileged] = words else {
+        let [domid, name, ring, control] = words else {
             return None;
         };
         Some(Orders {
             domid: domid.parse().ok()?,
             name: name.clone(),
             ring: ring.parse().ok()?,
-            privileged: privileged.parse().ok()?,
+            control: control.parse().ok()?,
         })
     }
 }
@@ -106,19 +108,29 @@ fn serve(orders: &Orders) -> Result<(Child, LoopbackPort), Error> {
     )?;
     let port = LoopbackPort::open(orders.domid).map_err(Error::Xen)?;
     stand_ins(port.port())?;
-    let (own, privileged) = (orders.domid.to_string(), orders.privileged.to_string());
+    let (own, control) = (orders.domid.to_string(), orders.control.to_string());
     let xenstored = daemons::serve_store(
         &manifest,
         &[
             "--master-domid",
             &own,
             "--priv-domid",
-            &privileged,
+            &control,
             "--keep-orphans",
         ],
     )?;
     let store = Store::open().map_err(Error::Xen)?;
+    // The socket's clients count as domain 0: without it xenstored takes no
+    // watch from them.
     introduce(&store, orders).map_err(Error::Xen)?;
+    if orders.control != 0 {
+        // The control domain cannot drain its own console: whoever writes the
+        // ring waits in the kernel until somebody has read it.
+        store
+            .write("/tool/xenconsoled/domid", own.as_bytes())
+            .map_err(Error::Xen)?;
+        daemons::xenconsoled(&manifest)?;
+    }
     Ok((xenstored, port))
 }
 
@@ -189,7 +201,7 @@ mod tests {
             domid: 1,
             name: "store".to_owned(),
             ring: 12,
-            privileged: 2,
+            control: 2,
         };
         let words: Vec<String> = orders.words().split(' ').map(str::to_owned).collect();
         assert_eq!(words[0], ROLE);

@@ -43,6 +43,7 @@ mod evtchn;
 mod ffi;
 mod hypervisor;
 mod image;
+mod initial;
 mod logger;
 mod lost;
 mod paused;

@@ -97,6 +97,12 @@ pub enum Role {
     /// `"xenstore"`: it serves XenStore to every other domain. domb brings
     /// its ramdisk and builds it first, with libxenguest.
     Xenstore,
+    /// `"control"`: the toolstack and the consoles once the boot domain has
+    /// gone, which it clears away. Built second, and started for its consoles.
+    Control,
+    /// `"hardware"`: the devices and the machine's own power. Built last:
+    /// Xen takes everything from the boot domain for it.
+    Hardware,
 }
 
 impl Role {
@@ -105,11 +111,23 @@ impl Role {
     pub fn as_str(self) -> &'static str {
         match self {
             Role::Xenstore => "xenstore",
+            Role::Control => "control",
+            Role::Hardware => "hardware",
         }
     }
 }
 
 impl DomainConfig {
+    /// Its place in the start order, before `after` is looked at.
+    pub(super) fn turn(&self) -> u8 {
+        match self.roles.as_slice() {
+            [] => 2,
+            [Role::Hardware] => 3,
+            roles if roles.contains(&Role::Xenstore) => 0,
+            _ => 1,
+        }
+    }
+
     /// Whether the platform relies on it for `role`.
     #[must_use]
     pub fn has_role(&self, role: Role) -> bool {

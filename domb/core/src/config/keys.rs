@@ -31,6 +31,7 @@ impl Section {
                 "script",
                 "flask_policy",
                 "exit",
+                "reclaim",
                 "after_failure",
                 "measure",
                 "platform",

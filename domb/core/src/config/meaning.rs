@@ -8,7 +8,7 @@ use super::artefact::{Artefact, ArtefactKind};
 use super::faults::{Faults, Field, one_of, quote};
 use super::raw::{RawConfig, RawControl, RawDomain};
 use super::{AfterFailure, Config, Control, DomainConfig, DomainName, Exit, InitialValue, Uuid};
-use super::{devices, libxl, rules, size, values, xen_cmdline};
+use super::{departure, devices, libxl, rules, size, values, xen_cmdline};
 use crate::explain::Code;
 use crate::units::PcrIndex;
 
@@ -69,12 +69,16 @@ pub(super) fn config(raw: &RawConfig<'_>, bytes: &[u8], faults: &mut Faults<'_>)
     rules::check(raw, &domains, platform_memory.flatten(), faults);
     xen_cmdline::check(raw, &domains, faults);
     devices::check(&raw.domains, faults);
+    if let Some(exit) = exit {
+        departure::check(raw, exit, faults);
+    }
 
     Some(Config {
         bytes: bytes.to_vec(),
         script: script.map_or(Some(None), |path| path.map(Some))?,
         flask_policy: flask_policy.map_or(Some(None), |path| path.map(Some))?,
         exit: exit?,
+        reclaim: raw.reclaim.as_ref().map(|f| f.value).unwrap_or_default(),
         after_failure: raw
             .after_failure
             .as_ref()
@@ -267,25 +271,18 @@ fn control(
 fn exit(field: &Field<&str>, faults: &mut Faults<'_>) -> Option<Exit> {
     let fault = match field.value {
         "process" => return Some(Exit::Process),
-        "domain" => faults
-            .at(
-                field,
-                Code::ExitDomain,
-                "`exit` \"domain\" is not built yet",
-            )
-            .because("this domb cannot destroy the boot domain: it would stay, with all its power")
-            .hint("write exit = \"process\", the one value this domb takes"),
+        "domain" => return Some(Exit::Domain),
         other => faults
             .at(
                 field,
                 Code::UnknownWord,
                 format!(
                     "`exit` is {}, not \"{}\"",
-                    one_of(&["process"]),
+                    one_of(&["process", "domain"]),
                     quote(other)
                 ),
             )
-            .hint("write exit = \"process\", or leave it out"),
+            .hint("write exit = \"process\" or \"domain\", or leave it out"),
     };
     faults.add(fault);
     None

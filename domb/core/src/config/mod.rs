@@ -8,6 +8,7 @@
 //! and readable (`load`), and whether the platform has the memory (`build`).
 
 mod artefact;
+mod departure;
 mod devices;
 mod domain;
 mod faults;
@@ -56,6 +57,8 @@ pub struct Config {
     pub flask_policy: Option<PathBuf>,
     /// How the boot domain leaves.
     pub exit: Exit,
+    /// What becomes of the boot domain, where it halts.
+    pub reclaim: Reclaim,
     /// What PID 1 does when the launch did not succeed.
     pub after_failure: AfterFailure,
     /// Whether a launch without a TPM is a launch.
@@ -119,8 +122,9 @@ impl Config {
         (config.filter(|_| !refused), faults)
     }
 
-    /// The domains in start order: the xenstore domain first; each after all
-    /// it names in `after`; where that leaves a choice, the file's order.
+    /// The domains in start order: xenstore, control, guests, hardware; each
+    /// after all it names in `after`; where that leaves a choice, the file's
+    /// order.
     #[must_use]
     pub fn start_order(&self) -> Vec<&DomainConfig> {
         let index: BTreeMap<&DomainName, usize> = self
@@ -137,8 +141,8 @@ impl Config {
                 waited_by[index[need]].push(at);
             }
         }
-        let turn = |at: usize| Reverse((!self.domains[at].has_role(Role::Xenstore), at));
-        let mut ready: BinaryHeap<Reverse<(bool, usize)>> = (0..self.domains.len())
+        let turn = |at: usize| Reverse((self.domains[at].turn(), at));
+        let mut ready: BinaryHeap<Reverse<(u8, usize)>> = (0..self.domains.len())
             .filter(|at| waiting_for[*at] == 0)
             .map(turn)
             .collect();
@@ -184,6 +188,23 @@ pub enum Exit {
     /// domain 0 lives on as the control domain.
     #[default]
     Process,
+    /// `"domain"`: the boot domain halts. A hardware domain has the devices, a
+    /// control domain what is left of power, and clears the boot domain away.
+    Domain,
+}
+
+/// What becomes of the boot domain after it has halted (`reclaim`,
+/// `exit = "domain"`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reclaim {
+    /// `"destroy"`: it is destroyed and all its memory is free. libxl creates
+    /// nodes that belong to domain 0, so nothing can be built afterwards.
+    #[default]
+    Destroy,
+    /// `"balloon"`: it gives back what Linux can spare and stays, halted and
+    /// empty; the control domain can build domains.
+    Balloon,
 }
 
 /// What PID 1 does when the launch did not succeed (`after_failure`).

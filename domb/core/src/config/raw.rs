@@ -12,7 +12,7 @@ use super::faults::{Faults, Field, quote};
 use super::free::Purpose;
 use super::keys::Section;
 use super::table::Table;
-use super::{AfterFailure, Config, DomainType, OnFailure, Role, TpmMode};
+use super::{AfterFailure, Config, DomainType, OnFailure, Reclaim, Role, TpmMode};
 use crate::diagnostic::Diagnostic;
 use crate::explain::Code;
 
@@ -24,6 +24,7 @@ pub(super) struct RawConfig<'t> {
     pub(super) script: Option<Field<&'t str>>,
     pub(super) flask_policy: Option<Field<&'t str>>,
     pub(super) exit: Option<Field<&'t str>>,
+    pub(super) reclaim: Option<Field<Reclaim>>,
     pub(super) after_failure: Option<Field<AfterFailure>>,
     pub(super) tpm: Option<Field<TpmMode>>,
     pub(super) pcr: Option<Field<i64>>,
@@ -168,6 +169,7 @@ pub(super) fn read<'t>(root: &'t DeTable<'t>, faults: &mut Faults<'_>) -> RawCon
         script: top.text("script", faults),
         flask_policy: top.text("flask_policy", faults),
         exit: top.text("exit", faults),
+        reclaim: top.word("reclaim", RECLAIM, faults),
         after_failure: top.word("after_failure", AFTER_FAILURE, faults),
         tpm: measure
             .as_ref()
@@ -268,6 +270,12 @@ pub(super) const TPM: &[(&str, TpmMode)] = &[
     ("off", TpmMode::Off),
 ];
 pub(super) const TYPE: [(&str, DomainType); 2] = [("pv", DomainType::Pv), ("pvh", DomainType::Pvh)];
-pub(super) const ROLES: &[(&str, Role)] = &[("xenstore", Role::Xenstore)];
+pub(super) const ROLES: &[(&str, Role)] = &[
+    ("xenstore", Role::Xenstore),
+    ("control", Role::Control),
+    ("hardware", Role::Hardware),
+];
+pub(super) const RECLAIM: &[(&str, Reclaim)] =
+    &[("destroy", Reclaim::Destroy), ("balloon", Reclaim::Balloon)];
 pub(super) const ON_FAILURE: &[(&str, OnFailure)] =
     &[("stop", OnFailure::Stop), ("skip", OnFailure::Skip)];

@@ -6,13 +6,16 @@ use std::collections::BTreeMap;
 
 use super::faults::{Faults, Field};
 use super::raw::RawDomain;
-use super::{DomainType, Role};
+use super::{DomainType, OnFailure, Role};
 use crate::explain::Code;
 
 /// Reports every breach.
 pub(super) fn check(domains: &[RawDomain<'_>], faults: &mut Faults<'_>) {
+    after_hardware(domains, faults);
     let mut first: BTreeMap<Role, &Field<Role>> = BTreeMap::new();
     for domain in domains {
+        together(domain, faults);
+        not_skipped(domain, faults);
         for field in &domain.roles {
             match first.get(&field.value) {
                 Some(other) => {
@@ -34,7 +37,97 @@ pub(super) fn check(domains: &[RawDomain<'_>], faults: &mut Faults<'_>) {
             }
             match field.value {
                 Role::Xenstore => xenstore(domain, field, faults),
+                Role::Control | Role::Hardware => pv(domain, field, faults),
             }
+        }
+    }
+}
+
+/// The control and the hardware domain are PV: Xen 4.17 has no other late
+/// hardware domain, and an unprivileged PVH domain that controls others can
+/// stop Xen.
+fn pv(domain: &RawDomain<'_>, role: &Field<Role>, faults: &mut Faults<'_>) {
+    let word = role.value.as_str();
+    let kind = domain.kind.as_ref();
+    if let Some(kind) = kind.filter(|kind| kind.value != DomainType::Pv) {
+        let fault = faults
+            .at(kind, Code::Roles, format!("the {word} domain is not PV"))
+            .also(role.span.clone(), "its role")
+            .because("Xen 4.17 can have no other")
+            .hint("write type = \"pv\"");
+        faults.add(fault);
+    }
+    if let Some(after) = domain.after.first() {
+        let fault = faults
+            .at(after, Code::Roles, format!("the {word} domain has `after`"))
+            .also(role.span.clone(), "its role")
+            .because("its place is fixed: xenstore, control, guests, hardware")
+            .hint("leave `after` out");
+        faults.add(fault);
+    }
+}
+
+/// Only the hardware and the control domain may be one: as domain 0 was.
+fn together(domain: &RawDomain<'_>, faults: &mut Faults<'_>) {
+    let store = domain
+        .roles
+        .iter()
+        .find(|role| role.value == Role::Xenstore);
+    let other = domain
+        .roles
+        .iter()
+        .find(|role| role.value != Role::Xenstore);
+    if let (Some(store), Some(other)) = (store, other) {
+        let word = other.value.as_str();
+        let fault = faults
+            .at(
+                other,
+                Code::Roles,
+                format!("the xenstore domain has the role \"{word}\" as well"),
+            )
+            .also(store.span.clone(), "its other role")
+            .because("it is built before there is a XenStore, without libxl, and has no other use")
+            .hint("give the role to another domain");
+        faults.add(fault);
+    }
+}
+
+/// The platform relies on it, so the launch cannot go on without it.
+fn not_skipped(domain: &RawDomain<'_>, faults: &mut Faults<'_>) {
+    let skip = domain.on_failure.as_ref();
+    let Some(skip) = skip.filter(|field| field.value == OnFailure::Skip) else {
+        return;
+    };
+    let Some(role) = domain.roles.first() else {
+        return;
+    };
+    let word = role.value.as_str();
+    let fault = faults
+        .at(
+            skip,
+            Code::Roles,
+            format!("the {word} domain has on_failure = \"skip\""),
+        )
+        .also(role.span.clone(), "its role")
+        .because("every other domain relies on it")
+        .hint("leave `on_failure` out");
+    faults.add(fault);
+}
+
+fn after_hardware(domains: &[RawDomain<'_>], faults: &mut Faults<'_>) {
+    let hardware = |domain: &&RawDomain<'_>| domain.roles.iter().any(|f| f.value == Role::Hardware);
+    let name = domains
+        .iter()
+        .find(hardware)
+        .and_then(|domain| domain.name.as_ref());
+    let Some(name) = name else { return };
+    for need in domains.iter().flat_map(|domain| &domain.after) {
+        if need.value == name.value {
+            let fault = faults
+                .at(need, Code::Roles, "`after` names the hardware domain")
+                .because("it starts last: from then on the boot domain has nothing more to give")
+                .hint("leave it out; a guest waits for its devices by itself");
+            faults.add(fault);
         }
     }
 }

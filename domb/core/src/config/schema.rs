@@ -8,7 +8,7 @@
 use serde_json::{Map, Value, json};
 
 use super::keys::Section;
-use super::raw::{AFTER_FAILURE, ON_FAILURE, REQUIRED, ROLES, TPM, TYPE};
+use super::raw::{AFTER_FAILURE, ON_FAILURE, RECLAIM, REQUIRED, ROLES, TPM, TYPE};
 use super::values::{MAX_VCPUS, PATH_MAX};
 use super::{Config, DomainName, libxl};
 use crate::units::{Domid, PcrIndex};
@@ -66,8 +66,12 @@ fn property(section: Section, key: &str) -> (Map<String, Value>, &'static str) {
             (path(), "the compiled Flask policy that Xen is started with")
         }
         (Section::Top, "exit") => (
-            json!({ "enum": ["process"], "default": "process" }),
+            json!({ "enum": ["process", "domain"], "default": "process" }),
             "how the boot domain leaves",
+        ),
+        (Section::Top, "reclaim") => (
+            words(RECLAIM),
+            "what becomes of the boot domain that has halted",
         ),
         (Section::Top, "after_failure") => (
             words(AFTER_FAILURE),

@@ -3,9 +3,9 @@
 //! domains, because the two are written in different files and meet at boot
 //! only. What Xen makes of each word: `docs/misc/xen-command-line.pandoc`.
 
-use super::DomainConfig;
 use super::faults::{Faults, Field};
 use super::raw::RawConfig;
+use super::{DomainConfig, Role};
 use crate::explain::Code;
 use crate::units::Mib;
 
@@ -71,10 +71,14 @@ pub(super) fn check(
         }
     }
     for (raw, domain) in raw.domains.iter().zip(domains) {
-        if let (Some(at), Some(domain)) = (&raw.domid, domain)
-            && Some(u64::from(domain.domid.value())) == xen.hardware_dom
-        {
-            hardware_domain(at, domain, field, faults);
+        let (Some(at), Some(domain)) = (&raw.domid, domain) else {
+            continue;
+        };
+        let named = Some(u64::from(domain.domid.value())) == xen.hardware_dom;
+        match domain.has_role(Role::Hardware) {
+            false if named => hardware_domain(at, domain, field, faults),
+            true if !named => other_hardware_domain(at, domain, field, faults),
+            _ => {}
         }
     }
 }
@@ -91,7 +95,25 @@ fn hardware_domain(
         .at(at, Code::HardwareDomain, message)
         .also(cmdline.span.clone(), "Xen's command line")
         .because("all devices would go to it, and the machine would end with it")
-        .hint("give it another domid, or take hardware_dom out");
+        .hint("give it another domid or the role \"hardware\", or take hardware_dom out");
+    faults.add(fault);
+}
+
+fn other_hardware_domain(
+    at: &Field<i64>,
+    domain: &DomainConfig,
+    cmdline: &Field<&str>,
+    faults: &mut Faults<'_>,
+) {
+    let (name, domid) = (&domain.name, domain.domid);
+    let message = format!("Xen would not make {name} the hardware domain");
+    let fault = faults
+        .at(at, Code::HardwareDomid, message)
+        .also(cmdline.span.clone(), "Xen's command line")
+        .because("Xen takes the domain that hardware_dom= names, and no other")
+        .hint(format!(
+            "put hardware_dom={domid} on Xen's command line, and here"
+        ));
     faults.add(fault);
 }
 

@@ -91,15 +91,17 @@ pub(super) const TABLE: &[Explanation] = &[
         right: "fn launch(facts, plan) { plan.allow_all(); plan }",
         remedy: "The message has the line and column in the script.",
     },
-    Explanation {
-        code: Code::FlaskPolicy,
-        title: "a file that is not a Flask policy Xen would take",
-        cause: "It is the policy's source, compiled for Linux, cut off, of a version that is not \
+];
+
+/// The artefacts whose codes came later.
+pub(super) const LATER: &[Explanation] = &[Explanation {
+    code: Code::FlaskPolicy,
+    title: "a file that is not a Flask policy Xen would take",
+    cause: "It is the policy's source, compiled for Linux, cut off, of a version that is not \
                 known, or has what Xen ignores. Xen would start without it, and no label would \
                 mean anything.",
-        wrong: "flask_policy = \"policy.conf\"",
-        right: "flask_policy = \"xenpolicy\"   # made by checkpolicy -t Xen -c 30",
-        remedy: "Name the very file that Xen is given as a module; compile it again if it is \
+    wrong: "flask_policy = \"policy.conf\"",
+    right: "flask_policy = \"xenpolicy\"   # made by checkpolicy -t Xen -c 30",
+    remedy: "Name the very file that Xen is given as a module; compile it again if it is \
                  damaged.",
-    },
-];
+}];

@@ -6,6 +6,7 @@
 //! not given to another fault.
 
 mod artefacts;
+mod departure;
 mod file;
 mod rules;
 mod values;
@@ -50,7 +51,6 @@ pub enum Code {
     Size = 30,
     MaxmemBelowMemory = 31,
     Hvm = 32,
-    ExitDomain = 33,
     ExpectInitial = 34,
     UsedTwice = 40,
     AfterUnknown = 41,
@@ -82,6 +82,10 @@ pub enum Code {
     RamdiskUnknown = 67,
     ControlRamdisk = 68,
     Script = 69,
+    DepartureRole = 80,
+    DepartureLabel = 81,
+    OtherExit = 82,
+    HardwareDomid = 83,
     FlaskPolicy = 110,
 }
 
@@ -134,9 +138,16 @@ pub struct Explanation {
 
 /// Every explanation, in the order of the codes.
 pub fn all() -> impl Iterator<Item = &'static Explanation> {
-    [file::TABLE, values::TABLE, rules::TABLE, artefacts::TABLE]
-        .into_iter()
-        .flatten()
+    [
+        file::TABLE,
+        values::TABLE,
+        rules::TABLE,
+        artefacts::TABLE,
+        departure::TABLE,
+        artefacts::LATER,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 #[cfg(test)]
@@ -196,6 +207,10 @@ mod tests {
         assert_eq!(Code::parse("C000"), None);
     }
 
+    fn needs_files(code: Code) -> bool {
+        (Code::FileMissing..Code::DepartureRole).contains(&code) || code == Code::FlaskPolicy
+    }
+
     #[test]
     fn every_wrong_example_has_that_fault_and_the_right_one_none() {
         let mut tried = 0;
@@ -204,7 +219,7 @@ mod tests {
         } in all()
         {
             // About the file as a whole, or about other files.
-            if *code < Code::NotToml || *code == Code::MoreFaults || *code >= Code::FileMissing {
+            if *code < Code::NotToml || *code == Code::MoreFaults || needs_files(*code) {
                 continue;
             }
             // An example that is told in words cannot be tried.

@@ -164,7 +164,7 @@ pub(super) const TABLE: &[Explanation] = &[
                 kernel = \"vmlinuz\"\nmemory = \"256M\"",
         right: "[platform]\nxen_cmdline = \"hardware_dom=9 dom0_mem=1G\"\n[[domain]]\nname = \"net\"\ndomid = 7\ntype = \"pvh\"\n\
                 kernel = \"vmlinuz\"\nmemory = \"256M\"",
-        remedy: "Give the domain another domid, or take hardware_dom out.",
+        remedy: "Give the domain another domid, or the role \"hardware\"; or take hardware_dom out.",
     },
     Explanation {
         code: Code::DeviceTwice,

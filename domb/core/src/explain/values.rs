@@ -123,15 +123,6 @@ pub(super) const TABLE: &[Explanation] = &[
         remedy: "Use \"pvh\" or \"pv\", or let the control domain start it.",
     },
     Explanation {
-        code: Code::ExitDomain,
-        title: "`exit` = \"domain\" is not built yet",
-        cause: "This domb cannot destroy the boot domain: it would stay, with all its power, and \
-                the configuration would promise something else.",
-        wrong: "exit = \"domain\"",
-        right: "exit = \"process\"",
-        remedy: "Use \"process\": PID 1 becomes the control domain's init.",
-    },
-    Explanation {
         code: Code::ExpectInitial,
         title: "an expected PCR value that is none",
         cause: "The launch could not tell a PCR that nobody has touched from one that somebody has.",

@@ -44,6 +44,7 @@ pub(super) fn config(domains: Vec<DomainConfig>) -> Config {
         script: None,
         flask_policy: None,
         exit: Exit::Process,
+        reclaim: crate::config::Reclaim::Destroy,
         after_failure: AfterFailure::Halt,
         tpm: TpmMode::Required,
         pcr: PcrIndex::DEFAULT,

@@ -85,13 +85,17 @@ pub fn launch_events(
             control_ramdisk,
             artefacts.control_ramdisk.as_ref(),
         )?,
-        match control {
-            Some(control) => {
-                let Exit::Process = config.exit;
-                let text = json!({"args": control.args, "exit": "process", "init": control.init});
+        match (config.exit, control) {
+            (Exit::Domain, _) => {
+                let text = json!({"exit": Exit::Domain, "reclaim": config.reclaim});
                 maker.text(Component::ControlConfig, None, &text)
             }
-            None => maker.absent(Component::ControlConfig, None),
+            (Exit::Process, Some(control)) => {
+                let exit = Exit::Process;
+                let text = json!({"args": control.args, "exit": exit, "init": control.init});
+                maker.text(Component::ControlConfig, None, &text)
+            }
+            (Exit::Process, None) => maker.absent(Component::ControlConfig, None),
         },
     ];
     for domain in by_domid(config) {
@@ -219,7 +223,7 @@ pub fn domain_config(domain: &DomainConfig) -> Value {
             OnFailure::Stop => "stop",
             OnFailure::Skip => "skip",
         },
-        "roles": [],
+        "roles": domain.roles,
         "seclabel": domain.seclabel,
         "type": domain.kind,
         "uuid": domain.uuid,

@@ -13,7 +13,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::verdict::Approval;
-use crate::config::{AfterFailure, Config, DomainConfig, OnFailure, TpmMode};
+use crate::config::{AfterFailure, Config, DomainConfig, Exit, OnFailure, TpmMode};
 use crate::diagnostic::{self, Diagnostic};
 
 /// A configuration after the launch script. Holding one proves that it passed
@@ -70,7 +70,10 @@ fn written(config: &Config, approval: &Approval, script: &str) -> String {
     if let Some(path) = &config.script {
         line(&mut out, "script", &path_value(path), "");
     }
-    line(&mut out, "exit", &json!("process"), "");
+    line(&mut out, "exit", &json!(config.exit), "");
+    if config.exit == Exit::Domain {
+        line(&mut out, "reclaim", &json!(config.reclaim), "");
+    }
     line(&mut out, "after_failure", &json!(after_failure), "");
     heading(&mut out, "[measure]");
     line(&mut out, "tpm", &json!(tpm), "");

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! The boot domain leaves (`exit = "domain"`): it hands its records to the
+//! control domain, gives memory back where it is to stay as an empty shell,
+//! says that it has left, and halts.
+//!
+//! The hardware domain has the machine by now: this halt ends domain 0 and
+//! nothing else. Halt and not power-off, which would go through ACPI. A boot
+//! domain that ends without having said that it left is taken for dead by
+//! `domb adopt`, which restarts the machine.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use domb_core::config::Reclaim;
+use xenlight::Store;
+
+use super::{REPORT, power, tell};
+use crate::bundle::{self, STATE};
+use crate::console;
+use crate::exit::Exit;
+use crate::handoff::HandedOff;
+
+const EVENT_LOG: &str = "/run/domb/eventlog";
+const LIBXL_RECORDS: &str = "/var/lib/xen";
+/// Linux' balloon (`drivers/xen/xen-balloon.c`).
+const BALLOON: &str = "/sys/devices/system/xen_memory/xen_memory0";
+/// What Linux keeps beside what it cannot give back; with less it panics
+/// before it halts.
+const MARGIN_KIB: u64 = 64 * 1024;
+const BALLOON_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Holding one proves that a platform was handed over, that its records are
+/// with the control domain, and that the control domain was told that nothing
+/// more is to come from here.
+struct Departed(HandedOff);
+
+/// Comes back only when the kernel refuses to halt.
+pub(super) fn depart(handed_off: HandedOff, reclaim: Reclaim) -> Exit {
+    match leave_records(handed_off, reclaim) {
+        Ok(departed) => halt(departed),
+        Err(error) => {
+            console::line(
+                "FAILED",
+                &format!("phase exit, exit code {}", Exit::Leave.code()),
+            );
+            tell(&error);
+            console::line(
+                "exit",
+                "not left in order: the control domain restarts the machine",
+            );
+            power::halt()
+        }
+    }
+}
+
+fn halt(Departed(HandedOff { domains }): Departed) -> Exit {
+    console::line("exit", &format!("{domains} domains have the machine"));
+    console::line("exit", "the boot domain halts (domain)");
+    power::halt()
+}
+
+fn leave_records(handed_off: HandedOff, reclaim: Reclaim) -> Result<Departed, Error> {
+    let store = Store::open()?;
+    let mut files = Vec::new();
+    for path in [REPORT, EVENT_LOG] {
+        let path = Path::new(path);
+        if path.exists() {
+            files.push(read(path)?);
+        }
+    }
+    let records = fs::read_dir(LIBXL_RECORDS).map_err(Error::file(LIBXL_RECORDS))?;
+    for entry in records {
+        let entry = entry.map_err(Error::file(LIBXL_RECORDS))?;
+        if entry
+            .file_name()
+            .to_string_lossy()
+            .starts_with("userdata-d.")
+        {
+            files.push(read(&entry.path())?);
+        }
+    }
+    bundle::leave(&store, &files)?;
+    let word = match reclaim {
+        Reclaim::Destroy => "left destroy",
+        Reclaim::Balloon => {
+            let kib = shrink().map_err(Error::file(BALLOON))?;
+            console::line(
+                "exit",
+                &format!("{} MiB stay with the boot domain", kib / 1024),
+            );
+            "left balloon"
+        }
+    };
+    store.write(STATE, word.as_bytes())?;
+    Ok(Departed(handed_off))
+}
+
+fn read(path: &Path) -> Result<(String, Vec<u8>), Error> {
+    let bytes = fs::read(path).map_err(Error::file(&path.display().to_string()))?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    Ok((name.into_owned(), bytes))
+}
+
+/// Gives memory back until no more goes; the KiB that stay.
+fn shrink() -> io::Result<u64> {
+    let balloon = Path::new(BALLOON);
+    let floor = floor(&fs::read_to_string("/proc/meminfo")?).ok_or(io::ErrorKind::InvalidData)?;
+    fs::write(balloon.join("target_kb"), floor.to_string())?;
+    let began = Instant::now();
+    loop {
+        let text = fs::read_to_string(balloon.join("info/current_kb"))?;
+        let now: u64 = text
+            .trim()
+            .parse()
+            .map_err(|_| io::ErrorKind::InvalidData)?;
+        if now <= floor || began.elapsed() > BALLOON_DEADLINE {
+            return Ok(now);
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// The KiB below which Linux cannot go, from `/proc/meminfo`.
+fn floor(meminfo: &str) -> Option<u64> {
+    let field = |name: &str| {
+        let line = meminfo.lines().find(|line| line.starts_with(name))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok()
+    };
+    Some(field("MemTotal:")? - field("MemAvailable:")?.min(field("MemTotal:")?) + MARGIN_KIB)
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("hand the records over to the control domain")]
+    Store(#[from] xenlight::Error),
+    #[error("read {path}")]
+    File { path: String, source: io::Error },
+}
+
+impl Error {
+    fn file(path: &str) -> impl FnOnce(io::Error) -> Error {
+        let path = path.to_owned();
+        move |source| Error::File { path, source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_use_and_a_margin_stay() {
+        let text = "MemTotal:  1000000 kB\nMemFree: 5 kB\nMemAvailable:  700000 kB\n";
+        assert_eq!(floor(text), Some(300_000 + MARGIN_KIB));
+        assert_eq!(floor("MemTotal: 1 kB\n"), None);
+    }
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Why nothing, or one domain, could not be built, and what a person can do.
+
+use domb_core::config::DomainName;
+use domb_core::policy::Flask;
+use domb_core::units::{Domid, Mib};
+
+use crate::toolstack::{self, State};
+
+/// Why nothing was built.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The toolstack did not say what the platform is.
+    #[error("ask the toolstack for the platform's memory and capabilities")]
+    Platform(#[source] toolstack::Error),
+    /// One domain could not be built.
+    #[error("build domain {name} (domid {domid})")]
+    Domain {
+        /// The domain.
+        name: DomainName,
+        /// Its domid.
+        domid: Domid,
+        /// Why.
+        #[source]
+        cause: Cause,
+    },
+}
+
+fn named(found: &Option<String>) -> String {
+    match found {
+        Some(other) => format!("makes domain {other} the hardware domain"),
+        None => "names no hardware domain".to_owned(),
+    }
+}
+
+/// Why a domain could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum Cause {
+    /// The toolstack refused.
+    #[error(transparent)]
+    Toolstack(#[from] toolstack::Error),
+    /// Another domain has the domid.
+    #[error(
+        "the domid is in use\nhint: `xl list` shows by whom; choose another domid or end that domain"
+    )]
+    DomidInUse,
+    /// Xen has not enough free memory.
+    #[error(
+        "Xen has {free} of memory free, the domain needs {need}\nhint: lower `memory`, or give the boot domain less with dom0_mem= on Xen's command line"
+    )]
+    Memory {
+        /// What the domain takes, with libxl's overhead.
+        need: Mib,
+        /// What was free when its turn came.
+        free: Mib,
+    },
+    /// A label was asked for and nothing would enforce it.
+    #[error("label {label} cannot be enforced: Flask is {}\nhint: boot a Xen with XSM and Flask, `flask=enforcing` on its command line, or leave out `seclabel`", flask.as_str())]
+    LabelNotEnforced {
+        /// The label.
+        label: String,
+        /// What Flask is.
+        flask: Flask,
+    },
+    /// Without it the boot domain could not go.
+    #[error(
+        "it has a role, and the launch script does not let it start\nhint: exit = \"domain\" needs every domain that has a role; a script that wants none of it denies everything"
+    )]
+    RoleDenied,
+    /// Xen would make another domain the hardware domain, or none.
+    #[error(
+        "Xen's command line {}\nhint: put hardware_dom={domid} on it, and boot a Xen with LATE_HWDOM",
+        named(found)
+    )]
+    HardwareDomid {
+        /// The hardware domain's domid.
+        domid: Domid,
+        /// What `hardware_dom=` says, if it is there.
+        found: Option<String>,
+    },
+    /// Xen gave the domain another label.
+    #[error("label {asked} was asked for and {real:?} is what the domain has")]
+    OtherLabel {
+        /// As configured.
+        asked: String,
+        /// As read back.
+        real: String,
+    },
+    /// A fresh domain is not paused.
+    #[error("the fresh domain should be paused and is {0:?}")]
+    NotPaused(State),
+    /// A domain it needs was left out.
+    #[error("it needs {0}, which was left out")]
+    Needs(DomainName),
+}
