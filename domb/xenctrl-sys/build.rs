@@ -23,6 +23,8 @@ const FUNCTIONS: &[&str] = &[
     "xc_flask_context_to_sid",
     "xc_flask_access",
     "xc_flask_sid_to_context",
+    // The boot domain gives its own label up.
+    "xc_flask_relabel_domain",
     // The xenstore domain, which libxl cannot build.
     "xc_domain_create",
     "xc_domain_max_vcpus",
@@ -69,6 +71,7 @@ const CONSTANTS: &[&str] = &[
     "XEN_DOMCTL_CDF_xs_domain",
     "SIF_.*",
     "SHUTDOWN_reboot",
+    "DOMID_OF_CALLER",
     "XEN_SYSCTL_PHYSCAP_.*",
     "PROT_READ",
     "PROT_WRITE",

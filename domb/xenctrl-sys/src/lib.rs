@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! The functions of libxenctrl and libxenguest that domb calls because libxl
-//! has no word for them: whether Flask is enforcing, Xen's own console ring,
-//! and the xenstore domain, which has to be there before libxl can work. All
+//! has no word for them: whether Flask is enforcing, a change of the caller's
+//! own label, Xen's own console ring, and the xenstore domain, which has to be there before libxl can work. All
 //! other domains are libxl's business.
 //!
 //! Trusted: that the library linked belongs to the headers read. `xenlight`

@@ -19,7 +19,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
-use xenlight::{Context, DomainConfig, Level, Logger, RunState, Store};
+use xenlight::{ConsoleMark, Context, DomainConfig, Level, Logger, RunState, Store};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -62,8 +62,8 @@ fn main() -> Outcome<()> {
         context.flask()?
     ));
     say(format!(
-        "console ring: {} bytes",
-        context.console_ring()?.len()
+        "Xen's console: {} bytes",
+        context.xen_console(&mut ConsoleMark::default())?.len()
     ));
     say(format!(
         "store: {:?}",

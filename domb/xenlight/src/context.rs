@@ -104,9 +104,9 @@ impl Context {
         self.libxl.raw.as_ptr()
     }
 
-    /// libxenctrl's handle, open as long as `self`.
-    pub(crate) fn xenctrl(&self) -> *mut xenctrl_sys::xc_interface {
-        self.xenctrl.raw()
+    /// libxenctrl, with what needs no libxl.
+    pub(crate) fn hypervisor_interface(&self) -> &Xenctrl {
+        &self.xenctrl
     }
 }
 

@@ -6,11 +6,13 @@
 //! copied, and nothing here remembers it.
 
 use std::fmt;
+use std::io;
 use std::ptr;
 
 use crate::context::Context;
 use crate::error::{Error, Result, check};
 use crate::ffi;
+use crate::platform::FlaskState;
 
 /// A domain, as the hypervisor described it (`libxl_dominfo`).
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -134,6 +136,14 @@ impl Context {
     /// There is no such domain, or as [`Context::domains`].
     pub fn label_of(&self, domid: u16) -> Result<Option<String>> {
         let domain = self.domain(domid)?.ok_or(Error::NoSuchDomain { domid })?;
+        // libxl says neither that Xen refused nor that it did not ask.
+        if domain.seclabel.is_none() && self.flask()? != FlaskState::Absent {
+            return Err(Error::System {
+                doing: format!("read the label of domain {domid}"),
+                source: io::ErrorKind::PermissionDenied.into(),
+                log: Vec::new(),
+            });
+        }
         Ok(domain.seclabel)
     }
 

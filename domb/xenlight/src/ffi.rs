@@ -51,8 +51,26 @@ pub(crate) unsafe fn free(memory: *mut c_void) {
     unsafe { libxl_sys::free(memory) };
 }
 
+/// The text in a buffer that C filled, up to its NUL. Bytes that are not UTF-8
+/// are replaced.
+pub(crate) fn until_nul(bytes: &[u8]) -> String {
+    let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(text).into_owned()
+}
+
 /// The failure of a function that says why in errno. Call it first thing
 /// after the function.
 pub(crate) fn errno() -> io::Error {
     io::Error::last_os_error()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_ends_at_its_nul() {
+        assert_eq!(until_nul(b".5\0\0x"), ".5");
+        assert_eq!(until_nul(b"full"), "full");
+    }
 }

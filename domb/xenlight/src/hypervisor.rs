@@ -2,15 +2,15 @@
 //! The hypervisor without libxl: what can be asked and done before there is a
 //! XenStore. Only the xenstore domain is built this way.
 
-use std::ffi::{c_char, c_void};
+use std::ffi::c_void;
 use std::mem::MaybeUninit;
 
 use crate::domain::{DomainInfo, RunState, ShutdownReason};
 use crate::error::{Error, Result};
-use crate::ffi;
+use crate::ffi::{self, until_nul};
 use crate::logger::Logger;
 use crate::platform::{BUILT_AGAINST, FlaskState, Platform, Version};
-use crate::xenctrl::Xenctrl;
+use crate::xenctrl::{ConsoleMark, Xenctrl};
 
 /// The hypervisor's interface, open.
 #[derive(Debug)]
@@ -140,29 +140,25 @@ impl Hypervisor {
             max_memory_kib: info.max_pages * 4,
             vcpus: info.nr_online_vcpus,
             hvm: info.flags & xenctrl_sys::XEN_DOMINF_hvm_guest != 0,
-            seclabel: self.label(info.ssidref)?,
+            seclabel: self.xenctrl.label(info.ssidref)?,
         }))
     }
 
-    /// The label with that number; None where there are no labels.
-    fn label(&self, sid: u32) -> Result<Option<String>> {
-        const MOST_BYTES: u32 = 4096;
+    /// What Xen wrote to its own console since `mark`, which moves on.
+    ///
+    /// # Errors
+    /// The hypervisor refuses.
+    pub fn xen_console(&self, mark: &mut ConsoleMark) -> Result<String> {
+        self.xenctrl.console(mark)
+    }
 
-        if self.flask()? == FlaskState::Absent {
-            return Ok(None);
-        }
-        let mut text = [0_u8; MOST_BYTES as usize];
-        let number = i32::try_from(sid).unwrap_or(i32::MAX);
-        let buffer = text.as_mut_ptr().cast::<c_char>();
-        // SAFETY: the handle is open; the buffer is as large as is said and
-        // outlives the call.
-        let rc = unsafe {
-            xenctrl_sys::xc_flask_sid_to_context(self.xenctrl.raw(), number, buffer, MOST_BYTES)
-        };
-        if rc != 0 {
-            return Err(self.failed(format!("ask for the label with number {sid}")));
-        }
-        Ok(Some(until_nul(&text)))
+    /// Gives this domain itself another label. False where the policy in force
+    /// does not know it, and nothing changed (`FLASK_RELABEL_DOMAIN`).
+    ///
+    /// # Errors
+    /// The hypervisor refuses.
+    pub fn relabel_self(&self, label: &str) -> Result<bool> {
+        self.xenctrl.relabel_self(label)
     }
 
     /// The number of a label.
@@ -233,11 +229,6 @@ fn state(flags: u32) -> RunState {
     }
 }
 
-fn until_nul(bytes: &[u8]) -> String {
-    let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
-    String::from_utf8_lossy(text).into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -253,11 +244,5 @@ mod tests {
         );
         assert_eq!(state(xenctrl_sys::XEN_DOMINF_paused), RunState::Paused);
         assert_eq!(state(xenctrl_sys::XEN_DOMINF_blocked), RunState::Running);
-    }
-
-    #[test]
-    fn a_text_ends_at_its_nul() {
-        assert_eq!(until_nul(b".5\0\0x"), ".5");
-        assert_eq!(until_nul(b"full"), "full");
     }
 }

@@ -63,3 +63,4 @@ pub use paused::PausedDomain;
 pub use platform::{BUILT_AGAINST, FlaskState, Platform, Version};
 pub use store::Store;
 pub use store_domain::{StoreDomain, StoreDomainSpec};
+pub use xenctrl::ConsoleMark;

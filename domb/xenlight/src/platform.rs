@@ -8,6 +8,7 @@ use std::mem::MaybeUninit;
 use crate::context::Context;
 use crate::error::{Error, Result, check};
 use crate::ffi;
+use crate::xenctrl::ConsoleMark;
 
 /// The release of Xen whose headers and libraries this program has.
 pub const BUILT_AGAINST: (u32, u32) = libxl_sys::BUILT_AGAINST;
@@ -172,42 +173,22 @@ impl Context {
         self.flask_state()
     }
 
-    /// The newest part of Xen's own console, without taking it away from
-    /// others.
+    /// What Xen wrote to its own console since `mark`, which moves on; from a
+    /// default mark, all that is still there. Others can read it as well.
     ///
     /// # Errors
     /// The hypervisor refuses.
-    pub fn console_ring(&self) -> Result<String> {
-        const MOST_BYTES: u32 = 256 * 1024;
+    pub fn xen_console(&self, mark: &mut ConsoleMark) -> Result<String> {
+        self.hypervisor_interface().console(mark)
+    }
 
-        let mut buffer = vec![0_u8; MOST_BYTES as usize];
-        let mut length = MOST_BYTES;
-        let mark = self.logger().mark();
-        let (clear, incremental, index) = (0, 0, std::ptr::null_mut());
-        // SAFETY: the handle is open for as long as the context; the buffer
-        // has `length` bytes and outlives the call; without an index the call
-        // is not incremental (xc_misc.c).
-        let rc = unsafe {
-            xenctrl_sys::xc_readconsolering(
-                self.xenctrl(),
-                buffer.as_mut_ptr().cast(),
-                &raw mut length,
-                clear,
-                incremental,
-                index,
-            )
-        };
-        if rc != 0 {
-            let source = ffi::errno();
-            let log = self.logger().errors_since(mark);
-            return Err(Error::System {
-                doing: "read Xen's console".to_owned(),
-                source,
-                log,
-            });
-        }
-        buffer.truncate(length as usize);
-        Ok(String::from_utf8_lossy(&buffer).into_owned())
+    /// Gives this domain itself another label. False where the policy in force
+    /// does not know it, and nothing changed (`FLASK_RELABEL_DOMAIN`).
+    ///
+    /// # Errors
+    /// The hypervisor refuses.
+    pub fn relabel_self(&self, label: &str) -> Result<bool> {
+        self.hypervisor_interface().relabel_self(label)
     }
 }
 

@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! libxenctrl's handle: opened with a logger, closed in Drop.
+//! libxenctrl's handle: opened with a logger, closed in Drop; and what both
+//! ways to use Xen need of it: labels and Xen's own console.
 
+use std::ffi::c_char;
 use std::io;
 use std::ptr::{self, NonNull};
 
 use crate::error::{Error, Result};
-use crate::ffi;
+use crate::ffi::{self, until_nul};
 use crate::logger::Logger;
 use crate::platform::FlaskState;
+
+/// How far Xen's own console was read. The default stands before all of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ConsoleMark(u32);
 
 #[derive(Debug)]
 pub(crate) struct Xenctrl {
@@ -52,6 +58,26 @@ impl Xenctrl {
         }
     }
 
+    /// The label with that number; None where there are no labels.
+    pub(crate) fn label(&self, sid: u32) -> Result<Option<String>> {
+        const MOST_BYTES: u32 = 4096;
+
+        if self.flask()? == FlaskState::Absent {
+            return Ok(None);
+        }
+        let mut text = [0_u8; MOST_BYTES as usize];
+        let number = i32::try_from(sid).unwrap_or(i32::MAX);
+        let buffer = text.as_mut_ptr().cast::<c_char>();
+        // SAFETY: the handle is open; the buffer is as large as is said and
+        // outlives the call.
+        let rc =
+            unsafe { xenctrl_sys::xc_flask_sid_to_context(self.raw(), number, buffer, MOST_BYTES) };
+        if rc != 0 {
+            return Err(failed(format!("ask for the label with number {sid}")));
+        }
+        Ok(Some(until_nul(&text)))
+    }
+
     /// The number of a label.
     pub(crate) fn label_number(&self, label: &str) -> Result<u32> {
         let text = ffi::c_string(label, || format!("the label {label:?}"))?;
@@ -67,15 +93,13 @@ impl Xenctrl {
                 &raw mut sid,
             )
         };
-        let source = ffi::errno();
         if rc == 0 {
-            return Ok(sid);
+            Ok(sid)
+        } else {
+            Err(failed(format!(
+                "find the label {label} in the policy that is in force"
+            )))
         }
-        Err(Error::System {
-            doing: format!("find the label {label} in the policy that is in force"),
-            source,
-            log: Vec::new(),
-        })
     }
 
     /// What `source` may do to `target`, as the bits of the class's
@@ -112,6 +136,64 @@ impl Xenctrl {
             source: error,
             log: Vec::new(),
         })
+    }
+
+    /// Gives this domain itself another label; false where the policy in force
+    /// does not know it.
+    pub(crate) fn relabel_self(&self, label: &str) -> Result<bool> {
+        let sid = match self.label_number(label) {
+            Ok(sid) => sid,
+            // security_context_to_sid(): no such user, role or type.
+            Err(Error::System { source, .. }) if source.kind() == io::ErrorKind::InvalidInput => {
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        };
+        // SAFETY: the handle is open.
+        let rc = unsafe {
+            xenctrl_sys::xc_flask_relabel_domain(self.raw(), xenctrl_sys::DOMID_OF_CALLER.0, sid)
+        };
+        if rc == 0 {
+            Ok(true)
+        } else {
+            Err(failed(format!("change this domain's label to {label}")))
+        }
+    }
+
+    /// What Xen wrote to its console since `mark`.
+    pub(crate) fn console(&self, mark: &mut ConsoleMark) -> Result<String> {
+        // More than Xen keeps with any conring_size it takes by itself.
+        const MOST_BYTES: u32 = 256 * 1024;
+
+        let mut buffer = vec![0_u8; MOST_BYTES as usize];
+        let mut length = MOST_BYTES;
+        let (clear, incremental) = (0, 1);
+        // SAFETY: the handle is open; the buffer has `length` bytes and
+        // outlives the call, as the mark does (xc_misc.c).
+        let rc = unsafe {
+            xenctrl_sys::xc_readconsolering(
+                self.raw(),
+                buffer.as_mut_ptr().cast(),
+                &raw mut length,
+                clear,
+                incremental,
+                &raw mut mark.0,
+            )
+        };
+        if rc != 0 {
+            return Err(failed("read Xen's console".to_owned()));
+        }
+        buffer.truncate(length as usize);
+        Ok(String::from_utf8_lossy(&buffer).into_owned())
+    }
+}
+
+/// errno after a call that failed.
+fn failed(doing: String) -> Error {
+    Error::System {
+        doing,
+        source: ffi::errno(),
+        log: Vec::new(),
     }
 }
 
