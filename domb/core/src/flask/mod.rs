@@ -15,6 +15,7 @@ mod bits;
 mod compare;
 mod constraint;
 mod cursor;
+mod denial;
 mod error;
 mod label;
 mod needs;
@@ -28,6 +29,7 @@ mod tests;
 
 pub use accepted::{Accepted, AcceptedError, Judged};
 pub use compare::{Comparison, Finding, Weakness, compare};
+pub use denial::Denial;
 pub use error::Error;
 pub use label::{Context, LabelError};
 pub use needs::{Builder, DomainKind, MissingRule, check_label};
