@@ -85,6 +85,11 @@ fn everything() -> Value {
             "hint": "give it less\nmemory",
             "console": ["[    0.0] \u{1b}[2Jpanic"],
             "toolstack_log": ["libxl: error: no memory"],
+            "denials": [{
+                "source": "system_u:system_r:domb_t", "target": "system_u:system_r:web_t",
+                "class": "domain", "permissions": ["create"], "about": "source=d0",
+                "rule": "allow domb_t web_t:domain create;",
+            }],
         },
         "phases": [
             { "name": "config", "begin_ms": 900, "end_ms": 1250 },
@@ -100,6 +105,7 @@ fn everything() -> Value {
             {
                 "name": "web", "domid": 9, "type": "pvh", "state": "denied",
                 "reason": "not on the list", "changed": [], "seclabel": null,
+                "real_seclabel": "system_u:system_r:guest_t",
                 "kernel": file("vmlinuz"), "ramdisk": null, "built_ms": null, "unpaused_ms": null,
             },
         ],
@@ -110,6 +116,7 @@ fn everything() -> Value {
         },
         "policy": { "script": "launch.rhai", "sha256": "ef".repeat(32), "log": ["net is allowed"] },
         "owners": { "xenstore": 0, "console": 0, "hardware": 0 },
+        "own_label": { "launching": "system_u:system_r:domb_t", "handed_over": null },
         "warnings": ["the TPM has no sha512 bank"],
     })
 }

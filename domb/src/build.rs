@@ -11,12 +11,13 @@ mod error;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use domb_core::config::{Config, DomainConfig, DomainName, Exit, OnFailure, Role};
+use domb_core::config::{Config, Control, DomainConfig, DomainName, Exit, OnFailure, Role};
 use domb_core::plan;
 use domb_core::policy::{Flask, PlatformFacts};
 use domb_core::units::{Domid, Mib};
 
 use crate::console;
+use crate::denials::explained;
 use crate::handoff;
 use crate::launch::Approved;
 use crate::load::Artefact;
@@ -69,15 +70,18 @@ impl Built<'_> {
     /// # Errors
     /// It could not be built; everything is destroyed, and if it is there in
     /// part, the machine restarts.
-    pub fn build_last(mut self, built: impl FnOnce(&DomainConfig)) -> Result<Self, Error> {
+    pub fn build_last(
+        mut self,
+        built: impl FnOnce(&DomainConfig, Option<&str>),
+    ) -> Result<Self, Error> {
         let Some(last) = self.last.take() else {
             return Ok(self);
         };
         let (kernel, ramdisk) = (&last.kernel, last.ramdisk.as_deref());
         match create(&last.domain, kernel, ramdisk, self.toolstack) {
             Ok(guard) => {
+                built(&last.domain, guard.seclabel.as_deref());
                 self.domains.0.push(guard);
-                built(&last.domain);
                 Ok(self)
             }
             Err(cause) => Err(Error::Domain {
@@ -89,7 +93,8 @@ impl Built<'_> {
     }
 }
 
-/// Builds what was approved. `built` is told of each domain as it stands.
+/// Builds what was approved. `built` is told of each domain as it stands, and of
+/// the label it really has.
 ///
 /// # Errors
 /// The first domain that could not be built and may not be skipped; all that
@@ -97,11 +102,11 @@ impl Built<'_> {
 pub fn build<'t>(
     approved: &Approved,
     toolstack: &'t dyn Toolstack,
-    mut built: impl FnMut(&DomainConfig),
+    mut built: impl FnMut(&DomainConfig, Option<&str>),
 ) -> Result<Built<'t>, Error> {
     let allowed = plan::allowed(&approved.plan, approved.approval.verdict());
     let platform = toolstack.platform().map_err(Error::Platform)?;
-    labels_are_enforced(&allowed, &platform)?;
+    labels_are_enforced(&allowed, approved.plan.control.as_ref(), &platform)?;
     roles_are_filled(&approved.plan, &allowed, &platform)?;
     let mut last = None;
 
@@ -136,8 +141,8 @@ pub fn build<'t>(
         match attempt {
             Ok(guard) => {
                 free = free.map(|free| Mib(free.0.saturating_sub(plan::need_memory(domain).0)));
+                built(domain, guard.seclabel.as_deref());
                 domains.0.push(guard);
-                built(domain);
             }
             Err(cause @ Cause::Needs(_)) => {
                 left_out.insert(domain.name.clone(), cause.to_string());
@@ -168,10 +173,17 @@ pub fn build<'t>(
 
 /// Without an enforcing Flask a label is only a wish: libxl warns and builds
 /// the domain unlabelled (`libxl_create.c`). domb does not.
-fn labels_are_enforced(allowed: &[&DomainConfig], platform: &PlatformFacts) -> Result<(), Error> {
+fn labels_are_enforced(
+    allowed: &[&DomainConfig],
+    control: Option<&Control>,
+    platform: &PlatformFacts,
+) -> Result<(), Error> {
     let flask = platform.flask.unwrap_or(Flask::Absent);
     if flask == Flask::Enforcing {
         return Ok(());
+    }
+    if let Some(label) = control.and_then(|control| control.seclabel.clone()) {
+        return Err(Error::Control(Cause::LabelNotEnforced { label, flask }));
     }
     match allowed
         .iter()
@@ -248,41 +260,40 @@ fn create<'t>(
     ramdisk: Option<&Artefact>,
     toolstack: &'t dyn Toolstack,
 ) -> Result<Guard<'t>, Cause> {
-    if let State::Paused { .. } | State::Running | State::Shutdown(_) =
-        toolstack.state(domain.domid)?
-    {
+    if let State::Paused | State::Running | State::Shutdown(_) = toolstack.state(domain.domid)? {
         return Err(Cause::DomidInUse);
     }
     let ramdisk = ramdisk.map(|ramdisk| ramdisk.sealed.path());
-    toolstack.create(domain, &kernel.sealed.path(), ramdisk.as_deref())?;
-    let guard = Guard {
+    explained(toolstack, || {
+        toolstack.create(domain, &kernel.sealed.path(), ramdisk.as_deref())
+    })?;
+    let mut guard = Guard {
         toolstack,
         name: domain.name.clone(),
         domid: domain.domid,
+        seclabel: None,
         serves: domain.has_role(Role::Xenstore) || domain.has_role(Role::Control),
         runs: false,
         armed: true,
     };
-    label_is_real(domain, toolstack)?;
-    Ok(guard)
+    guard.seclabel = real_label(domain, toolstack)?;
+    match toolstack.state(domain.domid)? {
+        State::Paused => Ok(guard),
+        // libxl cannot work without it, so it serves by now.
+        State::Running if domain.has_role(Role::Xenstore) => Ok(guard),
+        state => Err(Cause::NotPaused(state)),
+    }
 }
 
 /// Reads the label back: it is what Xen enforces, whatever was asked.
-fn label_is_real(domain: &DomainConfig, toolstack: &dyn Toolstack) -> Result<(), Cause> {
-    // The xenstore domain runs by now; its label was read before it did.
-    let asked = match &domain.seclabel {
-        Some(label) if !domain.has_role(Role::Xenstore) => label,
-        _ => return Ok(()),
-    };
-    match toolstack.state(domain.domid)? {
-        State::Paused {
-            seclabel: Some(real),
-        } if real == *asked => Ok(()),
-        State::Paused { seclabel } => Err(Cause::OtherLabel {
+fn real_label(domain: &DomainConfig, toolstack: &dyn Toolstack) -> Result<Option<String>, Cause> {
+    let real = toolstack.seclabel(domain.domid)?;
+    match &domain.seclabel {
+        Some(asked) if real.as_ref() != Some(asked) => Err(Cause::OtherLabel {
             asked: asked.clone(),
-            real: seclabel.unwrap_or_default(),
+            real: real.unwrap_or_default(),
         }),
-        state => Err(Cause::NotPaused(state)),
+        _ => Ok(real),
     }
 }
 
@@ -325,6 +336,8 @@ pub struct Guard<'t> {
     pub name: DomainName,
     /// Its domid.
     pub domid: Domid,
+    /// The label it really has; None where Xen has no labels.
+    pub seclabel: Option<String>,
     /// Whether the others need it before they run.
     serves: bool,
     /// Whether it was let run before the hand-off of the others.

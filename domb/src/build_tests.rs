@@ -7,15 +7,16 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 
-use domb_core::config::{Config, DomainConfig};
+use domb_core::config::{Config, Control, DomainConfig};
 use domb_core::measure::Bank;
 use domb_core::policy::{Facts, Flask, Limits, PlatformFacts, decide};
 use domb_core::units::Domid;
 
 use crate::build::{Built, Cause, Error, build};
-use crate::handoff::hand_off;
+use crate::handoff::{self, hand_off};
 use crate::launch::{Approved, Measured};
 use crate::load::{Artefact, DomainArtefacts, Loaded};
+use crate::own_label::{self, Given, NextLabel};
 use crate::sealed::Sealed;
 use crate::toolstack::{self, State, Toolstack};
 
@@ -30,6 +31,11 @@ struct Fake {
     free_mib: Option<u64>,
     flask: Option<Flask>,
     real_label: Option<&'static str>,
+    own_label: RefCell<Option<String>>,
+    /// The labels that domain 0 may take.
+    known: &'static [&'static str],
+    deny_relabel: bool,
+    messages: RefCell<String>,
 }
 
 impl Fake {
@@ -44,8 +50,8 @@ impl Fake {
 
 fn refusal() -> toolstack::Error {
     toolstack::Error {
-        text: "libxl says no".to_owned(),
         log: vec!["why".to_owned()],
+        ..toolstack::Error::new("libxl says no")
     }
 }
 
@@ -65,13 +71,13 @@ impl Toolstack for Fake {
         _ramdisk: Option<&Path>,
     ) -> Result<(), toolstack::Error> {
         if self.fail_create == Some(domain.domid.value()) {
+            self.messages.borrow_mut().push_str(DENIED);
             return Err(refusal());
         }
         self.note("create", domain.domid);
-        let seclabel = self.real_label.map(str::to_owned);
         self.there
             .borrow_mut()
-            .insert(domain.domid.value(), State::Paused { seclabel });
+            .insert(domain.domid.value(), State::Paused);
         Ok(())
     }
 
@@ -107,7 +113,35 @@ impl Toolstack for Fake {
     fn console_tail(&self, domid: Domid) -> Vec<String> {
         vec![format!("last words of {domid}")]
     }
+
+    fn seclabel(&self, _domid: Domid) -> Result<Option<String>, toolstack::Error> {
+        Ok(self.real_label.map(str::to_owned))
+    }
+
+    fn own_seclabel(&self) -> Result<Option<String>, toolstack::Error> {
+        Ok(self.own_label.borrow().clone())
+    }
+
+    fn relabel_self(&self, label: &str) -> Result<bool, toolstack::Error> {
+        if self.deny_relabel {
+            return Err(refusal());
+        }
+        let known = self.known.contains(&label);
+        if known {
+            self.steps.borrow_mut().push(format!("become {label}"));
+            *self.own_label.borrow_mut() = Some(label.to_owned());
+        }
+        Ok(known)
+    }
+
+    fn xen_messages(&self) -> Result<String, toolstack::Error> {
+        Ok(self.messages.take())
+    }
 }
+
+/// What Xen says when it denies the creation of a domain.
+const DENIED: &str = "(XEN) avc:  denied  { create } for source=d0 \
+    scontext=u:r:domb_t tcontext=u:r:web_t tclass=domain\n";
 
 /// store (7), net (9, needs store), web (42, needs net); `extra` goes into
 /// net's table.
@@ -164,7 +198,7 @@ fn approved(extra: &str) -> Approved {
 }
 
 fn built<'t>(fake: &'t Fake, extra: &str) -> Result<Built<'t>, Error> {
-    build(&approved(extra), fake, |_| {})
+    build(&approved(extra), fake, |_, _| {})
 }
 
 fn cause(result: Result<Built<'_>, Error>) -> (String, Cause) {
@@ -179,7 +213,7 @@ fn cause(result: Result<Built<'_>, Error>) -> (String, Cause) {
 fn everything_is_built_before_anything_runs_and_in_start_order() {
     let fake = Fake::default();
     let built = built(&fake, "").unwrap();
-    let handed_off = hand_off(built, &fake, |_, _| {}).unwrap();
+    let handed_off = hand_off(built, &fake, None, |_, _| {}).unwrap();
     assert_eq!(handed_off.domains, 3);
     assert_eq!(
         fake.steps(),
@@ -195,7 +229,12 @@ fn a_domain_that_cannot_be_built_takes_the_others_down_last_first() {
     };
     let (name, cause) = cause(built(&fake, ""));
     assert_eq!(name, "web");
-    assert!(matches!(cause, Cause::Toolstack(error) if error.log == ["why"]));
+    let Cause::Toolstack(error) = cause else {
+        panic!("{cause}");
+    };
+    assert_eq!(error.log, ["why"]);
+    let denied = error.denied.unwrap();
+    assert_eq!(denied.all()[0].rule(), "allow domb_t web_t:domain create;");
     assert_eq!(fake.steps(), "create 7, create 9, destroy 9, destroy 7");
 }
 
@@ -212,7 +251,7 @@ fn a_domain_that_may_be_skipped_takes_only_those_that_need_it() {
         .map(domb_core::config::DomainName::as_str)
         .collect();
     assert_eq!(left_out, ["net", "web"]);
-    assert_eq!(hand_off(built, &fake, |_, _| {}).unwrap().domains, 1);
+    assert_eq!(hand_off(built, &fake, None, |_, _| {}).unwrap().domains, 1);
     assert_eq!(fake.steps(), "create 7, unpause 7");
 }
 
@@ -233,7 +272,7 @@ fn a_domain_that_does_not_start_takes_the_others_down() {
         ..Fake::default()
     };
     let built = built(&fake, "").unwrap();
-    let error = hand_off(built, &fake, |_, _| {}).unwrap_err();
+    let error = hand_off(built, &fake, None, |_, _| {}).unwrap_err();
     assert_eq!(error.to_string(), "start domain net (domid 9)");
     assert!(
         fake.steps()
@@ -248,9 +287,12 @@ fn a_domain_that_crashes_at_once_is_a_failure_with_its_last_words() {
         ..Fake::default()
     };
     let built = built(&fake, "").unwrap();
-    let error = hand_off(built, &fake, |_, _| {}).unwrap_err();
-    assert_eq!(error.name.as_str(), "web");
-    assert_eq!(error.console, ["last words of 42"]);
+    let Err(handoff::Error::Domain { name, console, .. }) = hand_off(built, &fake, None, |_, _| {})
+    else {
+        panic!("it was handed over");
+    };
+    assert_eq!(name.as_str(), "web");
+    assert_eq!(console, ["last words of 42"]);
     assert!(fake.there.borrow().is_empty());
 }
 
@@ -300,4 +342,76 @@ fn a_domain_that_has_another_label_than_asked_is_destroyed() {
     let (_, cause) = cause(built(&fake, "seclabel = \"system_u:system_r:guest_t\""));
     assert!(matches!(cause, Cause::OtherLabel { .. }));
     assert_eq!(fake.steps(), "create 7, create 9, destroy 9, destroy 7");
+}
+
+/// Hands over from a domain 0 labelled `u:r:domb_t`, whose configuration
+/// names this label.
+fn labelled_hand_off(fake: &Fake, written: Option<&str>) -> Result<Option<Given>, handoff::Error> {
+    *fake.own_label.borrow_mut() = Some("u:r:domb_t".to_owned());
+    let control = written.map(|label| Control {
+        ramdisk: None,
+        init: "/sbin/init".to_owned(),
+        args: Vec::new(),
+        seclabel: Some(label.to_owned()),
+    });
+    let next = NextLabel::of(control.as_ref());
+    let built = built(fake, "").unwrap();
+    Ok(hand_off(built, fake, Some(&next), |_, _| {})?.own_label)
+}
+
+#[test]
+fn the_boot_domain_gives_its_label_up_when_all_run() {
+    let fake = Fake {
+        known: &[own_label::DEFAULT],
+        ..Fake::default()
+    };
+    let given = labelled_hand_off(&fake, None).unwrap();
+    assert_eq!(given, Some(Given::Up(own_label::DEFAULT.to_owned())));
+    assert!(
+        fake.steps()
+            .ends_with("unpause 42, become system_u:system_r:dom0_t")
+    );
+}
+
+#[test]
+fn a_boot_domain_that_cannot_give_its_label_up_hands_nothing_over() {
+    let fake = Fake {
+        deny_relabel: true,
+        ..Fake::default()
+    };
+    let error = labelled_hand_off(&fake, None).unwrap_err();
+    assert_eq!(error.to_string(), "label domain 0 system_u:system_r:dom0_t");
+    assert!(fake.there.borrow().is_empty());
+}
+
+#[test]
+fn a_written_label_that_the_policy_does_not_have_is_refused_and_no_other() {
+    let fake = Fake::default();
+    let error = labelled_hand_off(&fake, Some("u:r:ctrl_t")).unwrap_err();
+    assert!(matches!(
+        error,
+        handoff::Error::OwnLabel(own_label::Error::Unknown { .. })
+    ));
+    assert!(fake.there.borrow().is_empty());
+    let fake = Fake::default();
+    let given = labelled_hand_off(&fake, None).unwrap();
+    assert_eq!(given, Some(Given::Kept("u:r:domb_t".to_owned())));
+}
+
+#[test]
+fn a_label_of_domain_0_that_nothing_enforces_builds_nothing() {
+    let fake = Fake::default();
+    let mut approved = approved("");
+    approved.plan.control = Some(Control {
+        ramdisk: None,
+        init: "/sbin/init".to_owned(),
+        args: Vec::new(),
+        seclabel: Some("u:r:ctrl_t".to_owned()),
+    });
+    let result = build(&approved, &fake, |_, _| {});
+    assert!(matches!(
+        result,
+        Err(Error::Control(Cause::LabelNotEnforced { .. }))
+    ));
+    assert_eq!(fake.steps(), "");
 }

@@ -98,6 +98,7 @@ impl Launch {
             tpm: self.tpm,
             event_log: self.event_log,
             report: self.report,
+            first_init: false,
         };
         if self.dry_run {
             return launch::dry_run(&options);
@@ -154,10 +155,9 @@ fn on_xen(options: &launch::Options) -> Exit {
 
 #[cfg(not(feature = "libxl"))]
 fn without_libxl() -> crate::toolstack::Error {
-    crate::toolstack::Error {
-        text: "this domb was built without libxl\nhint: build it with `scripts/build`".to_owned(),
-        log: Vec::new(),
-    }
+    crate::toolstack::Error::new(
+        "this domb was built without libxl\nhint: build it with `scripts/build`",
+    )
 }
 
 /// Runs what the command line asks for.

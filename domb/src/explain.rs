@@ -260,8 +260,8 @@ fn about(exit: Exit) -> (&'static str, &'static str, &'static str, &'static str)
         ),
         Exit::HandOff => (
             "a built domain could not be handed over",
-            "The last event could not be measured, or a domain could not be unpaused. What was \
-             built was destroyed, except domains that already ran.",
+            "The last event could not be measured, a domain could not be unpaused, or domain 0 \
+             could not give up the boot domain's Flask label. What was built was destroyed.",
             "the TPM stopped answering after the domains were built",
             "Read the report's failure; the phases before it went well.",
         ),

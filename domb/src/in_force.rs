@@ -186,10 +186,9 @@ mod tests {
 
         fn allowed(&self, source: &str, target: &str, class: u16) -> Result<u32, toolstack::Error> {
             let label = |text: &str| {
-                self.policy.label(text).map_err(|error| toolstack::Error {
-                    text: error.to_string(),
-                    log: Vec::new(),
-                })
+                self.policy
+                    .label(text)
+                    .map_err(|error| toolstack::Error::new(error.to_string()))
             };
             let (source, target) = (label(source)?, label(target)?);
             let class = &self.classes[&class];

@@ -21,21 +21,24 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use domb_core::config::{self, AfterFailure, Config, Control, DomainName, Reclaim};
+use domb_core::flask::Denial;
 use domb_core::measure::{Artefacts, Bank, Outcome, final_event};
 use domb_core::plan::Step;
 use domb_core::policy::{Approval, Flask, PlatformFacts, Verdict};
 
 use crate::build::{self, Built};
 use crate::console;
+use crate::denials::Denied;
 use crate::exit::Exit;
 use crate::handoff::{self, HandedOff};
 use crate::in_force::{self, Compared};
 use crate::load::{self, Artefact, Loaded, Source};
 use crate::measure::{self, Measurer};
+use crate::own_label::{self, NextLabel};
 use crate::policy;
 use crate::record::denial;
 use crate::report::Report;
-use crate::toolstack::{DryRun, Toolstack};
+use crate::toolstack::{self, DryRun, Toolstack};
 use crate::tpm::TpmDevice;
 
 /// What a launch is asked to do.
@@ -49,6 +52,9 @@ pub struct Options {
     pub event_log: PathBuf,
     /// Where the report goes.
     pub report: PathBuf,
+    /// Whether domb is the first init of domain 0, whose label is then its own
+    /// to give up.
+    pub first_init: bool,
 }
 
 /// A loaded configuration whose every part is in the PCR.
@@ -136,7 +142,7 @@ pub fn dry_run(options: &Options) -> Exit {
             let mut measurer = Measurer::rehearse(&loaded.config);
             approve(loaded, &mut measurer, &toolstack, &mut report)
                 .and_then(|approved| build(approved, &toolstack, &mut report))
-                .and_then(|built| hand_off(built, &mut measurer, &toolstack, &mut report))
+                .and_then(|built| hand_off(built, &mut measurer, &toolstack, None, &mut report))
         });
     let exit = report.told(&result);
     for step in toolstack.steps() {
@@ -161,14 +167,14 @@ pub fn rehearse(measured: Measured, verdict: Verdict, toolstack: &DryRun) -> Res
         approval,
         plan,
     };
-    let built = build::build(&approved, toolstack, |_| {})?;
+    let built = build::build(&approved, toolstack, |_, _| {})?;
     let left_out: Vec<DomainName> = built.left_out.keys().cloned().collect();
     let (config, banks) = (&approved.measured.loaded.config, Bank::ALL);
     let last = final_event(config, Outcome::Launched, &left_out, &banks);
     let last = last.map_err(measure::Error::from)?;
     toolstack.note(Step::Measure(Box::new(last)));
-    let built = built.start_services(|_| {})?.build_last(|_| {})?;
-    handoff::hand_off(built, toolstack, |_, _| {})?;
+    let built = built.start_services(|_| {})?.build_last(|_, _| {})?;
+    handoff::hand_off(built, toolstack, None, |_, _| {})?;
     Ok(())
 }
 
@@ -181,10 +187,20 @@ fn measured_launch(
 ) -> Result<HandedOff, Error> {
     report.begin("measure");
     let config = &loaded.config;
+    let next_label = match config.exit {
+        config::Exit::Process if options.first_init => Some(NextLabel::of(config.control.as_ref())),
+        // Domain 0 is not domb's own, or does not live on.
+        config::Exit::Process | config::Exit::Domain => None,
+    };
     let mut measurer = Measurer::begin(config, &options.event_log, &options.tpm)?;
     let result = approve(loaded, &mut measurer, toolstack, report)
-        .and_then(|approved| build(approved, toolstack, report))
-        .and_then(|built| hand_off(built, &mut measurer, toolstack, report));
+        .and_then(|approved| {
+            if options.first_init {
+                report.launched_as(toolstack.own_seclabel().map_err(build::Error::Platform)?);
+            }
+            build(approved, toolstack, report)
+        })
+        .and_then(|built| hand_off(built, &mut measurer, toolstack, next_label.as_ref(), report));
     let finished = match &result {
         Ok(_) => Ok(()),
         Err(Error::Denied { .. }) => measurer.finish(Outcome::Refused),
@@ -276,7 +292,9 @@ fn build<'t>(
     report: &mut Report,
 ) -> Result<Built<'t>, Error> {
     report.begin("build");
-    let built = build::build(&approved, toolstack, |domain| report.built(domain))?;
+    let built = build::build(&approved, toolstack, |domain, label| {
+        report.built(domain, label);
+    })?;
     // All that boots is in the domains now; the sealed copies go.
     drop(approved);
     report.left_out(&built.left_out);
@@ -289,14 +307,19 @@ fn hand_off(
     built: Built<'_>,
     measurer: &mut Measurer,
     toolstack: &dyn Toolstack,
+    next_label: Option<&NextLabel>,
     report: &mut Report,
 ) -> Result<HandedOff, Error> {
     report.begin("handoff");
     measurer.leave_out(built.left_out.keys().cloned());
     measurer.finish(Outcome::Launched)?;
     let built = built.start_services(|name| report.unpaused(name))?;
-    let built = built.build_last(|domain| report.built(domain))?;
-    let handed_off = handoff::hand_off(built, toolstack, |name, _| report.unpaused(name))?;
+    let built = built.build_last(|domain, label| report.built(domain, label))?;
+    let unpaused = |name: &DomainName, _| report.unpaused(name);
+    let handed_off = handoff::hand_off(built, toolstack, next_label, unpaused)?;
+    if let Some(given) = &handed_off.own_label {
+        report.label_given(given);
+    }
     report.end(&format!("{} domains running", handed_off.domains));
     Ok(handed_off)
 }
@@ -326,7 +349,7 @@ pub enum Error {
     #[error("ask Xen what the platform is")]
     Toolstack {
         /// What it said.
-        source: crate::toolstack::Error,
+        source: toolstack::Error,
     },
     /// Xen enforces another Flask policy than the one that was measured.
     #[error(transparent)]
@@ -383,7 +406,7 @@ impl Error {
             }
             Error::Measure(error) => error.domain(),
             Error::Build(build::Error::Domain { name, .. }) => Some(name.as_str()),
-            Error::HandOff(error) => Some(error.name.as_str()),
+            Error::HandOff(handoff::Error::Domain { name, .. }) => Some(name.as_str()),
             _ => None,
         }
     }
@@ -392,7 +415,7 @@ impl Error {
     #[must_use]
     pub fn console(&self) -> &[String] {
         match self {
-            Error::HandOff(error) => &error.console,
+            Error::HandOff(handoff::Error::Domain { console, .. }) => console,
             _ => &[],
         }
     }
@@ -400,18 +423,35 @@ impl Error {
     /// The toolstack's own last lines about it.
     #[must_use]
     pub fn toolstack_log(&self) -> &[String] {
+        self.toolstack().map_or(&[], |error| &error.log)
+    }
+
+    /// What Flask denied while it failed.
+    #[must_use]
+    pub fn denials(&self) -> &[Denial] {
+        let denied = self.toolstack().and_then(|error| error.denied.as_ref());
+        denied.map_or(&[], Denied::all)
+    }
+
+    /// What the toolstack said, if it is the one that failed.
+    fn toolstack(&self) -> Option<&toolstack::Error> {
         match self {
-            Error::Toolstack { source } => &source.log,
-            Error::Build(build::Error::Platform(error)) => &error.log,
-            Error::Build(build::Error::Domain {
-                cause: build::Cause::Toolstack(error),
-                ..
-            }) => &error.log,
-            Error::HandOff(handoff::Error {
-                cause: handoff::Cause::Toolstack(error),
-                ..
-            }) => &error.log,
-            _ => &[],
+            Error::Toolstack { source }
+            | Error::Build(
+                build::Error::Platform(source)
+                | build::Error::Domain {
+                    cause: build::Cause::Toolstack(source),
+                    ..
+                },
+            )
+            | Error::HandOff(
+                handoff::Error::Domain {
+                    cause: handoff::Cause::Toolstack(source),
+                    ..
+                }
+                | handoff::Error::OwnLabel(own_label::Error::Refused { source, .. }),
+            ) => Some(source),
+            _ => None,
         }
     }
 }

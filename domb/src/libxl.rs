@@ -6,6 +6,7 @@
 //! and in xenlight). libxl's own log goes to a file, and what it logged about
 //! a failure into the error.
 
+use std::cell::Cell;
 use std::fs::{self, OpenOptions};
 use std::path::Path;
 
@@ -14,7 +15,8 @@ use domb_core::plan;
 use domb_core::policy::{Flask, PlatformFacts};
 use domb_core::units::Domid;
 use xenlight::{
-    Context, DomainInfo, FlaskState, Hypervisor, Level, Logger, Platform, RunState, Store, Version,
+    ConsoleMark, Context, DomainInfo, FlaskState, Hypervisor, Level, Logger, Platform, RunState,
+    Store, Version,
 };
 
 use crate::in_force::InForce;
@@ -25,6 +27,7 @@ use crate::toolstack::{Error, State, Toolstack};
 /// An open libxl that answers.
 pub struct Libxl {
     context: Context,
+    heard: Cell<ConsoleMark>,
 }
 
 impl Libxl {
@@ -35,22 +38,24 @@ impl Libxl {
     /// This is no privileged domain, no xenstored answers, or the versions
     /// differ.
     pub fn open(log: &Path) -> Result<Libxl, Error> {
-        let logger = logger(log).map_err(|error| Error {
-            text: format!("cannot write libxl's log to {}: {error}", log.display()),
-            log: Vec::new(),
+        let logger = logger(log).map_err(|error| {
+            Error::new(format!(
+                "cannot write libxl's log to {}: {error}",
+                log.display()
+            ))
         })?;
         if !Path::new("/dev/xen/privcmd").exists() {
-            return Err(Error {
-                text: NOT_ON_XEN.to_owned(),
-                log: Vec::new(),
-            });
+            return Err(Error::new(NOT_ON_XEN));
         }
         let context = Context::open(logger)?;
         context.check_version()?;
         // A launch asks for fixed domids; libxl's memory of the domids of the
         // last minute is meant for toolstacks that number automatically.
         context.forget_recent_domids()?;
-        Ok(Libxl { context })
+        Ok(Libxl {
+            context,
+            heard: Cell::default(),
+        })
     }
 }
 
@@ -60,6 +65,8 @@ impl Libxl {
         self.context.store()
     }
 }
+/// The boot domain's, and no other domain's ([`Domid`] has none such).
+pub(crate) const DOMAIN_0: u16 = 0;
 
 const NOT_ON_XEN: &str = "there is no /dev/xen/privcmd: this is not a privileged domain on Xen\n\
     hint: `domb launch` runs in domain 0; `domb launch --dry-run`, `check` and `predict` run anywhere";
@@ -97,7 +104,10 @@ impl From<xenlight::Error> for Error {
         if let Some(hint) = hint {
             text = format!("{text}\nhint: {hint}");
         }
-        Error { text, log }
+        Error {
+            log,
+            ..Error::new(text)
+        }
     }
 }
 
@@ -125,9 +135,7 @@ pub(crate) fn state(domain: Option<DomainInfo>) -> State {
         return State::Absent;
     };
     match domain.state {
-        RunState::Paused => State::Paused {
-            seclabel: domain.seclabel,
-        },
+        RunState::Paused => State::Paused,
         RunState::Running => State::Running,
         RunState::Shutdown(reason) => State::Shutdown(reason.to_string()),
         RunState::Dying => State::Shutdown("dying".to_owned()),
@@ -148,10 +156,7 @@ impl Toolstack for Libxl {
         ramdisk: Option<&Path>,
     ) -> Result<(), Error> {
         if domain.has_role(Role::Xenstore) {
-            return Err(Error {
-                text: STORE_IS_HERE.to_owned(),
-                log: Vec::new(),
-            });
+            return Err(Error::new(STORE_IS_HERE));
         }
         let json = plan::libxl_config(domain, kernel, ramdisk).to_string();
         let config = xenlight::DomainConfig::from_json(&self.context, &json)?;
@@ -177,6 +182,25 @@ impl Toolstack for Libxl {
             Ok(tty) => pty::last_lines(Path::new(&tty)),
             Err(_) => Vec::new(),
         }
+    }
+
+    fn seclabel(&self, domid: Domid) -> Result<Option<String>, Error> {
+        Ok(self.context.label_of(domid.value())?)
+    }
+
+    fn own_seclabel(&self) -> Result<Option<String>, Error> {
+        Ok(self.context.label_of(DOMAIN_0)?)
+    }
+
+    fn relabel_self(&self, label: &str) -> Result<bool, Error> {
+        Ok(self.context.relabel_self(label)?)
+    }
+
+    fn xen_messages(&self) -> Result<String, Error> {
+        let mut mark = self.heard.get();
+        let text = self.context.xen_console(&mut mark)?;
+        self.heard.set(mark);
+        Ok(text)
     }
 
     fn flask(&self) -> Option<&dyn InForce> {

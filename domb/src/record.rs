@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use domb_core::config::{Config, DomainConfig, DomainName};
+use domb_core::flask::Denial;
 use domb_core::policy::{self, Decision, Verdict};
 
 use crate::console;
@@ -14,8 +15,10 @@ use crate::handoff::HandedOff;
 use crate::launch::{Error, Measured};
 use crate::load::{Artefact, Loaded};
 use crate::measure::Measurer;
+use crate::own_label::{self, Given};
 use crate::report::{
-    Domain, DomainState, Failure, File, Measurement, Outcome, Policy, Report, chain, hint, now_ms,
+    Domain, DomainState, Failure, File, Measurement, Outcome, OwnLabel, Policy, Refusal, Report,
+    chain, hint, now_ms,
 };
 use crate::toolstack;
 
@@ -32,6 +35,7 @@ impl Report {
                 reason: None,
                 changed: Vec::new(),
                 seclabel: domain.seclabel.clone(),
+                real_seclabel: None,
                 kernel: file(&artefacts.kernel),
                 ramdisk: artefacts.ramdisk.as_deref().map(file),
                 built_ms: None,
@@ -105,12 +109,41 @@ impl Report {
         }
     }
 
-    /// A domain stands, paused.
-    pub fn built(&mut self, built: &DomainConfig) {
+    /// Domain 0 launches under this label.
+    pub fn launched_as(&mut self, label: Option<String>) {
+        self.own_label = label.map(|launching| OwnLabel {
+            launching,
+            handed_over: None,
+        });
+    }
+
+    /// Domain 0 has given its label up, or keeps it.
+    pub fn label_given(&mut self, given: &Given) {
+        let (label, kept) = match given {
+            Given::NoLabels => return,
+            Given::Up(label) => (label, false),
+            Given::Kept(label) => (label, true),
+        };
+        if kept {
+            self.warn(format!(
+                "domain 0 keeps the label {label}: the policy has no {}",
+                own_label::DEFAULT
+            ));
+        } else {
+            console::line("handoff", &format!("domain 0 is {label} from here on"));
+        }
+        if let Some(own) = &mut self.own_label {
+            own.handed_over = Some(label.clone());
+        }
+    }
+
+    /// A domain stands, paused, and really has this label.
+    pub fn built(&mut self, built: &DomainConfig, label: Option<&str>) {
+        let labelled = label.map_or(String::new(), |label| format!(", {label}"));
         console::line(
             "build",
             &format!(
-                "{} (domid {}, {}, {}) stands paused",
+                "{} (domid {}, {}, {}{labelled}) stands paused",
                 built.name,
                 built.domid,
                 built.kind.as_str(),
@@ -118,6 +151,7 @@ impl Report {
             ),
         );
         if let Some(domain) = self.domain(built.name.as_str()) {
+            domain.real_seclabel = label.map(str::to_owned);
             domain.state = DomainState::Built;
             domain.built_ms = Some(now_ms());
         }
@@ -219,6 +253,7 @@ impl Report {
             hint: hint(error),
             console: Vec::new(),
             toolstack_log: Vec::new(),
+            denials: Vec::new(),
         };
         failure.print(exit);
         self.failure = Some(failure);
@@ -246,9 +281,19 @@ impl Report {
             hint: hint(error),
             console: error.console().to_vec(),
             toolstack_log: error.toolstack_log().to_vec(),
+            denials: error.denials().iter().map(Refusal::of).collect(),
         };
         failure.print(error.exit());
         self.failure = Some(failure);
+    }
+}
+
+impl Refusal {
+    fn of(denial: &Denial) -> Refusal {
+        Refusal {
+            denial: denial.clone(),
+            rule: denial.rule(),
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use domb_core::flask::Denial;
 use serde::{Deserialize, Serialize};
 
 use crate::console;
@@ -50,6 +51,10 @@ pub struct Report {
     pub policy: Option<Policy>,
     /// Who serves the platform after the hand-off.
     pub owners: Owners,
+    /// The labels of domain 0; null where Xen has none, or where domb was not
+    /// its first init.
+    #[serde(default)]
+    pub own_label: Option<OwnLabel>,
     /// What a person should know although the launch went on.
     pub warnings: Vec<String>,
 }
@@ -83,6 +88,19 @@ pub struct Failure {
     pub console: Vec<String>,
     /// The last lines of the toolstack's log.
     pub toolstack_log: Vec<String>,
+    /// What Flask denied meanwhile.
+    #[serde(default)]
+    pub denials: Vec<Refusal>,
+}
+
+/// Something that Flask denied, by Xen's console.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Who lacked what on whom.
+    #[serde(flatten)]
+    pub denial: Denial,
+    /// The rule that the policy lacks, in its source's form.
+    pub rule: String,
 }
 
 /// One step. Times are milliseconds since the kernel started.
@@ -113,8 +131,12 @@ pub struct Domain {
     /// What the launch script changed in it: `key = value`.
     #[serde(default)]
     pub changed: Vec<String>,
-    /// The label asked for; read back from Xen before it is called built.
+    /// The label asked for.
     pub seclabel: Option<String>,
+    /// The label it really has, read back from Xen before it ran; null where
+    /// it was not built, or Xen has no labels.
+    #[serde(default)]
+    pub real_seclabel: Option<String>,
     /// Its kernel.
     pub kernel: File,
     /// Its ramdisk.
@@ -197,6 +219,16 @@ pub struct Owners {
     pub hardware: u16,
 }
 
+/// The labels of domain 0.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct OwnLabel {
+    /// Which it had while it built.
+    pub launching: String,
+    /// Which it has from the hand-off on, read back from Xen; null where there
+    /// was none.
+    pub handed_over: Option<String>,
+}
+
 impl Report {
     /// An empty report of a launch that begins now.
     #[must_use]
@@ -217,6 +249,7 @@ impl Report {
                 console: 0,
                 hardware: 0,
             },
+            own_label: None,
             warnings: Vec::new(),
         }
     }

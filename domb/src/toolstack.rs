@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! What a launch asks of a toolstack. `libxl.rs` does them on Xen;
-//! [`DryRun`] writes them down for `domb launch --dry-run` and `domb plan`.
+//! What a launch asks of a toolstack. `libxl.rs` does it on Xen; [`DryRun`]
+//! writes it down for `domb launch --dry-run` and `domb plan`.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -11,6 +11,7 @@ use domb_core::plan::{self, Step};
 use domb_core::policy::PlatformFacts;
 use domb_core::units::Domid;
 
+use crate::denials::Denied;
 use crate::in_force::InForce;
 
 /// A toolstack. Every domain it creates is paused and stays so until it is
@@ -61,16 +62,38 @@ pub trait Toolstack {
     fn flask(&self) -> Option<&dyn InForce> {
         None
     }
+
+    /// The label the domain really has; None where Xen has no labels.
+    ///
+    /// # Errors
+    /// There is no such domain, or the toolstack could not be asked.
+    fn seclabel(&self, domid: Domid) -> Result<Option<String>, Error>;
+
+    /// The label domain 0 really has; None where Xen has no labels.
+    ///
+    /// # Errors
+    /// The toolstack could not be asked.
+    fn own_seclabel(&self) -> Result<Option<String>, Error>;
+
+    /// Gives domain 0, which is this domain, another label; false where the
+    /// policy in force does not know it, and nothing changed.
+    ///
+    /// # Errors
+    /// Xen refused, and nothing changed.
+    fn relabel_self(&self, label: &str) -> Result<bool, Error>;
+
+    /// What Xen wrote to its own console since this was asked last.
+    ///
+    /// # Errors
+    /// Xen refused.
+    fn xen_messages(&self) -> Result<String, Error>;
 }
 
 /// How a domain is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum State {
     /// Built and not yet unpaused.
-    Paused {
-        /// The label it really has, where Flask is present.
-        seclabel: Option<String>,
-    },
+    Paused,
     /// Running or waiting for an event.
     Running,
     /// It has ended; with Xen's reason (`poweroff`, `crash`, …).
@@ -97,6 +120,21 @@ pub struct Error {
     pub text: String,
     /// The toolstack's own last log lines about it.
     pub log: Vec<String>,
+    /// What Flask denied meanwhile, if anything.
+    #[source]
+    pub denied: Option<Denied>,
+}
+
+impl Error {
+    /// An error without a log.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Error {
+        Error {
+            text: text.into(),
+            log: Vec::new(),
+            denied: None,
+        }
+    }
 }
 
 /// A toolstack that builds nothing and writes down what it was asked.
@@ -105,6 +143,7 @@ pub struct DryRun {
     platform: PlatformFacts,
     steps: RefCell<Vec<Step>>,
     domains: RefCell<BTreeMap<Domid, (String, State)>>,
+    labels: RefCell<BTreeMap<Domid, String>>,
 }
 
 impl DryRun {
@@ -153,12 +192,12 @@ impl Toolstack for DryRun {
             domid: domain.domid,
             libxl: plan::libxl_config(domain, &domain.kernel, domain.ramdisk.as_deref()),
         });
-        let paused = State::Paused {
-            seclabel: domain.seclabel.clone(),
-        };
         self.domains
             .borrow_mut()
-            .insert(domain.domid, (name, paused));
+            .insert(domain.domid, (name, State::Paused));
+        if let Some(label) = &domain.seclabel {
+            self.labels.borrow_mut().insert(domain.domid, label.clone());
+        }
         Ok(())
     }
 
@@ -191,5 +230,21 @@ impl Toolstack for DryRun {
 
     fn console_tail(&self, _domid: Domid) -> Vec<String> {
         Vec::new()
+    }
+
+    fn seclabel(&self, domid: Domid) -> Result<Option<String>, Error> {
+        Ok(self.labels.borrow().get(&domid).cloned())
+    }
+
+    fn own_seclabel(&self) -> Result<Option<String>, Error> {
+        Ok(None)
+    }
+
+    fn relabel_self(&self, _label: &str) -> Result<bool, Error> {
+        Ok(false)
+    }
+
+    fn xen_messages(&self) -> Result<String, Error> {
+        Ok(String::new())
     }
 }

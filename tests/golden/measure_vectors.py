@@ -99,7 +99,8 @@ class Launch:
         self.file("flask-policy", config.get("flask_policy"))
         self.file("control-ramdisk", control.get("ramdisk") if control else None)
         if control:
-            self.text("control-config", canonical({
+            label = {"seclabel": control["seclabel"]} if "seclabel" in control else {}
+            self.text("control-config", canonical(label | {
                 "args": control.get("args", []), "exit": config.get("exit", "process"), "init": control["init"],
             }))
         else:

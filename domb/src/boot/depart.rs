@@ -55,7 +55,7 @@ pub(super) fn depart(handed_off: HandedOff, reclaim: Reclaim) -> Exit {
     }
 }
 
-fn halt(Departed(HandedOff { domains }): Departed) -> Exit {
+fn halt(Departed(HandedOff { domains, .. }): Departed) -> Exit {
     console::line("exit", &format!("{domains} domains have the machine"));
     console::line("exit", "the boot domain halts (domain)");
     power::halt()

@@ -29,6 +29,7 @@ use crate::launch::{self, Next, Options};
 use crate::libxl::Libxl;
 use crate::load::{self, Source};
 use crate::manifest::Manifest;
+use crate::own_label::{NextLabel, give_up};
 use crate::report::{Report, chain, hint};
 use crate::toolstack::Toolstack;
 use crate::tpm::TpmDevice;
@@ -56,12 +57,15 @@ pub fn run() -> Exit {
         tpm: TpmDevice::default(),
         event_log: PathBuf::from("/run/domb/eventlog"),
         report: PathBuf::from(REPORT),
+        first_init: true,
     };
     let ended = launch::launch(&options, Source::Image(&manifest), toolstack.as_ref());
-    drop(toolstack);
     match ended.result {
-        Ok(handed_off) => leave(Some(handed_off), ended.next),
-        Err(_) => after_failure(ended.next),
+        Ok(handed_off) => {
+            drop(toolstack);
+            leave(Some(handed_off), ended.next)
+        }
+        Err(_) => after_failure(ended.next, toolstack),
     }
 }
 
@@ -126,7 +130,7 @@ fn leave(handed_off: Option<HandedOff>, next: Option<Next>) -> Exit {
     }
 }
 
-fn after_failure(next: Option<Next>) -> Exit {
+fn after_failure(next: Option<Next>, toolstack: Box<dyn Toolstack>) -> Exit {
     let policy = next
         .as_ref()
         .map_or(AfterFailure::Halt, |next| next.after_failure);
@@ -141,6 +145,17 @@ fn after_failure(next: Option<Next>) -> Exit {
         }
         AfterFailure::Continue => {
             console::line("exit", "after_failure = continue: on to the control domain");
+            // Nobody gets the boot domain's label, however the launch ended.
+            let control = next.as_ref().and_then(|next| next.control.as_ref());
+            if let Err(error) = give_up(&NextLabel::of(control), toolstack.as_ref()) {
+                tell(&error);
+                console::line(
+                    "exit",
+                    "domain 0 has the boot domain's label: the machine halts",
+                );
+                return power::halt();
+            }
+            drop(toolstack);
             leave(None, next)
         }
     }

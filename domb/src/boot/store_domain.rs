@@ -6,7 +6,7 @@
 //! domain says on its console when it serves; that is read from its page.
 //! After that everything is libxl's, over the kernel's ring to that domain.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fs::OpenOptions;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use domb_core::config::{Config, DomainConfig, Role};
 use domb_core::policy::PlatformFacts;
 use domb_core::units::Domid;
-use xenlight::{Hypervisor, Level, Logger, StoreDomain, StoreDomainSpec};
+use xenlight::{ConsoleMark, Hypervisor, Level, Logger, StoreDomain, StoreDomainSpec};
 
 use super::store_role::{FAILED, Orders, READY};
 use super::{LIBXL_LOG, console_node, daemons, store_ramdisk};
@@ -46,6 +46,7 @@ pub(super) struct StoreToolstack {
     control: Option<Domid>,
     hardware: Option<Domid>,
     served: OnceCell<Served>,
+    heard: Cell<ConsoleMark>,
 }
 
 /// A XenStore that answers, and all that needs one.
@@ -77,6 +78,7 @@ impl StoreToolstack {
             control: domid(Role::Control),
             hardware: domid(Role::Hardware),
             served: OnceCell::new(),
+            heard: Cell::default(),
         })
     }
 
@@ -142,10 +144,7 @@ impl StoreToolstack {
         built: &mut StoreDomain,
         domain: &DomainConfig,
     ) -> Result<(Libxl, Option<Child>), Error> {
-        let label = self
-            .hypervisor
-            .domain(built.domid())?
-            .and_then(|it| it.seclabel);
+        let label = self.label_by_number(built.domid())?;
         if domain.seclabel.is_some() && label != domain.seclabel {
             let real = label.unwrap_or_default();
             return Err(failed(format!(
@@ -263,6 +262,13 @@ impl StoreToolstack {
         Ok(libxl::state(self.hypervisor.domain(domid)?))
     }
 
+    fn label_by_number(&self, domid: u16) -> Result<Option<String>, Error> {
+        match self.hypervisor.domain(domid)? {
+            Some(domain) => Ok(domain.seclabel),
+            None => Err(failed(format!("there is no domain {domid}"))),
+        }
+    }
+
     fn is_store(&self, domid: Domid) -> bool {
         self.served
             .get()
@@ -334,13 +340,29 @@ impl Toolstack for StoreToolstack {
     fn flask(&self) -> Option<&dyn InForce> {
         Some(&self.hypervisor)
     }
+
+    fn seclabel(&self, domid: Domid) -> Result<Option<String>, Error> {
+        self.label_by_number(domid.value())
+    }
+
+    fn own_seclabel(&self) -> Result<Option<String>, Error> {
+        self.label_by_number(libxl::DOMAIN_0)
+    }
+
+    fn relabel_self(&self, label: &str) -> Result<bool, Error> {
+        Ok(self.hypervisor.relabel_self(label)?)
+    }
+
+    fn xen_messages(&self) -> Result<String, Error> {
+        let mut mark = self.heard.get();
+        let text = self.hypervisor.xen_console(&mut mark)?;
+        self.heard.set(mark);
+        Ok(text)
+    }
 }
 
 fn failed(text: String) -> Error {
-    Error {
-        text,
-        log: Vec::new(),
-    }
+    Error::new(text)
 }
 
 /// What it said itself if it could say it, and the end of all it said.
@@ -356,7 +378,7 @@ fn silent(how: &str, said: &str) -> Error {
         .map(|line| (*line).to_owned());
     let reason = reason.map_or(String::new(), |reason| format!(": {reason}"));
     Error {
-        text: format!("the xenstore domain {how}{reason}"),
         log: last.collect(),
+        ..Error::new(format!("the xenstore domain {how}{reason}"))
     }
 }

@@ -13,6 +13,9 @@ pub enum Error {
     /// The toolstack did not say what the platform is.
     #[error("ask the toolstack for the platform's memory and capabilities")]
     Platform(#[source] toolstack::Error),
+    /// What domain 0 is to become cannot be.
+    #[error("prepare domain 0 for the hand-off")]
+    Control(#[source] Cause),
     /// One domain could not be built.
     #[error("build domain {name} (domid {domid})")]
     Domain {

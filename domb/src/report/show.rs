@@ -11,7 +11,7 @@ use clap::Args;
 use domb_core::diagnostic::escape;
 use serde::Deserialize;
 
-use super::{Domain, DomainState, Failure, Measurement, Outcome, Policy, Report, VERSION};
+use super::{Domain, DomainState, Failure, Measurement, Outcome, Policy, Refusal, Report, VERSION};
 use crate::exit::Exit;
 use crate::output;
 
@@ -106,6 +106,12 @@ fn show(report: &Report) -> String {
     out.line(&format!("  xenstore  domain {}", owners.xenstore));
     out.line(&format!("  consoles  domain {}", owners.console));
     out.line(&format!("  devices   domain {}", owners.hardware));
+    if let Some(label) = &report.own_label {
+        out.heading("label of domain 0");
+        out.line(&format!("  while launching  {}", label.launching));
+        let now = label.handed_over.as_deref().unwrap_or("not handed over");
+        out.line(&format!("  from then on     {now}"));
+    }
     out.0
 }
 
@@ -119,6 +125,16 @@ fn show_failure(failure: &Failure, out: &mut Text) {
     }
     if let Some(hint) = &failure.hint {
         out.block("  hint: ", hint);
+    }
+    if !failure.denials.is_empty() {
+        out.heading("denied by Flask");
+        for Refusal { denial, rule } in &failure.denials {
+            out.line(&format!("  {denial}"));
+            if !denial.about.is_empty() {
+                out.line(&format!("    {}", denial.about));
+            }
+            out.line(&format!("    missing: {rule}"));
+        }
     }
     out.list("the domain's console, its last lines", &failure.console);
     out.list(
@@ -152,6 +168,11 @@ fn show_domain(domain: &Domain, out: &mut Text) {
     }
     if let Some(label) = &domain.seclabel {
         out.line(&format!("         label    {label}"));
+    }
+    if let Some(label) = &domain.real_seclabel
+        && domain.real_seclabel != domain.seclabel
+    {
+        out.line(&format!("         label    {label}, Xen's own choice"));
     }
     for (what, file) in [
         ("kernel", Some(&domain.kernel)),

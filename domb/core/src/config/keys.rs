@@ -41,7 +41,7 @@ impl Section {
             ],
             Section::Measure => &["tpm", "pcr", "expect_initial"],
             Section::Platform => &["memory", "xen_cmdline"],
-            Section::Control => &["ramdisk", "init", "args"],
+            Section::Control => &["ramdisk", "init", "args", "seclabel"],
             Section::Domain => &[
                 "name",
                 "domid",

@@ -261,10 +261,15 @@ fn control(
         faults.add(fault);
     }
     let args = raw.args.iter().map(|arg| arg.value.to_owned()).collect();
+    let seclabel = match &raw.seclabel {
+        Some(field) => Some(values::seclabel(field, faults)?),
+        None => None,
+    };
     Some(Control {
         ramdisk,
         init,
         args,
+        seclabel,
     })
 }
 

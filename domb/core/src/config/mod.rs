@@ -256,4 +256,7 @@ pub struct Control {
     pub init: String,
     /// Its arguments, without argument 0.
     pub args: Vec<String>,
+    /// The Flask label of domain 0 from the hand-off on. None: that of the
+    /// control domain in the shipped policy, where there are labels.
+    pub seclabel: Option<String>,
 }

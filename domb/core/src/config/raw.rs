@@ -42,6 +42,7 @@ pub(super) struct RawControl<'t> {
     pub(super) ramdisk: Option<Field<&'t str>>,
     pub(super) init: Option<Field<&'t str>>,
     pub(super) args: Vec<Field<&'t str>>,
+    pub(super) seclabel: Option<Field<&'t str>>,
 }
 
 /// One `[[domain]]`.
@@ -203,6 +204,7 @@ fn read_control<'t>(table: Table<'t>, faults: &mut Faults<'_>) -> RawControl<'t>
         ramdisk: table.text("ramdisk", faults),
         init: table.text("init", faults),
         args: table.texts("args", faults),
+        seclabel: table.text("seclabel", faults),
         table,
     }
 }

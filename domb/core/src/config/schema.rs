@@ -114,6 +114,10 @@ fn property(section: Section, key: &str) -> (Map<String, Value>, &'static str) {
             json!({ "type": "array", "items": { "type": "string", "pattern": "^[^\\x00]*$" } }),
             "arguments of that init",
         ),
+        (Section::Control, "seclabel") => (
+            seclabel(),
+            "the Flask label of domain 0 from the hand-off on; \"system_u:system_r:dom0_t\" unless said",
+        ),
         (Section::Domain, key) => domain(key),
         _ => (json!({}), ""),
     };
@@ -121,6 +125,10 @@ fn property(section: Section, key: &str) -> (Map<String, Value>, &'static str) {
         Value::Object(schema) => (schema, about),
         _ => (Map::new(), about),
     }
+}
+
+fn seclabel() -> Value {
+    json!({ "type": "string", "pattern": "^[A-Za-z0-9_.-]+(:[A-Za-z0-9_.-]+){2}$" })
 }
 
 /// A key of `[[domain]]`.
@@ -165,10 +173,7 @@ fn domain(key: &str) -> (Value, &'static str) {
             }),
             "the UUID; derived from name and domid unless said",
         ),
-        "seclabel" => (
-            json!({ "type": "string", "pattern": "^[A-Za-z0-9_.-]+(:[A-Za-z0-9_.-]+){2}$" }),
-            "the Flask label, user:role:type",
-        ),
+        "seclabel" => (seclabel(), "the Flask label, user:role:type"),
         "roles" => (
             json!({ "type": "array", "items": { "enum": ROLES.iter().map(|(word, _)| *word).collect::<Vec<_>>() } }),
             "what the platform relies on the domain for",

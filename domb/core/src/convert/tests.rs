@@ -99,6 +99,7 @@ fn what_the_bindings_cannot_say_is_listed_key_by_key() {
             "control.ramdisk",
             "control.init",
             "control.args",
+            "control.seclabel",
             "data",
             "domain[0].maxmem (net)",
             "domain[0].after (net)",

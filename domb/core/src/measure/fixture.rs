@@ -120,6 +120,7 @@ pub(super) fn full() -> (Config, Artefacts) {
         ramdisk: Some("control.cpio".into()),
         init: "/init".to_owned(),
         args: vec!["--quiet".to_owned()],
+        seclabel: None,
     });
     let mut artefacts = artefacts(&config);
     artefacts.domains[0].kernel.original = Some(Original {
@@ -171,7 +172,7 @@ prop_compose! {
             .collect::<Vec<_>>(),
         bytes in vec(any::<u8>(), 0..64),
         script in option::of("[a-z.]{1,8}"),
-        control in option::of((option::of("[a-z.]{1,8}"), "/[a-z]{1,8}", vec("\\PC{0,8}", 0..3))),
+        control in option::of((option::of("[a-z.]{1,8}"), "/[a-z]{1,8}", vec("\\PC{0,8}", 0..3), option::of("[a-z_]{1,8}:[a-z_]{1,8}:[a-z_]{1,8}"))),
         policy in option::of("[a-z.]{1,8}"),
         pcr in 8i64..=15,
         banks in subsequence(Bank::ALL.to_vec(), 1..=4),
@@ -181,7 +182,7 @@ prop_compose! {
         config.script = script.map(Into::into);
         config.flask_policy = policy.map(Into::into);
         config.pcr = PcrIndex::new(pcr).unwrap();
-        config.control = control.map(|(ramdisk, init, args)| Control { ramdisk: ramdisk.map(Into::into), init, args });
+        config.control = control.map(|(ramdisk, init, args, seclabel)| Control { ramdisk: ramdisk.map(Into::into), init, args, seclabel });
         let artefacts = artefacts(&config);
         (config, artefacts, banks)
     }

@@ -92,7 +92,10 @@ pub fn launch_events(
             }
             (Exit::Process, Some(control)) => {
                 let exit = Exit::Process;
-                let text = json!({"args": control.args, "exit": exit, "init": control.init});
+                let mut text = json!({"args": control.args, "exit": exit, "init": control.init});
+                if let Some(label) = &control.seclabel {
+                    text["seclabel"] = json!(label);
+                }
                 maker.text(Component::ControlConfig, None, &text)
             }
             (Exit::Process, None) => maker.absent(Component::ControlConfig, None),
