@@ -199,7 +199,7 @@ fn numbers(version: &str) -> Vec<u64> {
 }
 
 /// Decompresses `from`, or copies it if it is not gzip.
-fn gunzip(from: &Path, to: &Path) -> Result<()> {
+pub fn gunzip(from: &Path, to: &Path) -> Result<()> {
     let mut source = File::open(from).map_err(Error::file("open", from))?;
     let mut bytes = Vec::new();
     source

@@ -12,6 +12,7 @@ pub mod cases;
 pub mod demo;
 pub mod error;
 pub mod figures;
+pub mod flask;
 pub mod host;
 pub mod machine;
 pub mod outcome;

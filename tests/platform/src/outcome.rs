@@ -101,6 +101,16 @@ impl Outcome {
             .ok_or_else(|| Error::Untrue(format!("no line of the serial log has all of {words:?}")))
     }
 
+    /// What the domains' consoles printed that begins so.
+    #[must_use]
+    pub fn console_lines(&self, start: &str) -> Vec<&str> {
+        let lines = self.consoles.values().flatten();
+        lines
+            .map(|line| line.text.as_str())
+            .filter(|line| line.starts_with(start))
+            .collect()
+    }
+
     /// The banks in which that PCR could be read.
     #[must_use]
     pub fn banks(&self, pcr: u8) -> Vec<&str> {

@@ -50,11 +50,22 @@ pub fn prepare(bench: &Bench, name: &str, steps: &[Step]) -> Result<MachineSpec>
 
 /// The example with this control domain's root.
 pub fn prepare_with(bench: &Bench, name: &str, control: &Archive) -> Result<MachineSpec> {
+    prepare_as(bench, name, control, |text| text)
+}
+
+/// [`prepare_with`], and the configuration changed.
+pub fn prepare_as(
+    bench: &Bench,
+    name: &str,
+    control: &Archive,
+    change: impl Fn(String) -> String,
+) -> Result<MachineSpec> {
     let dir = bench.directory(name)?;
     let source = host::repository().join("xen-config/example");
     for file in ["launch.toml", "launch.rhai"] {
-        fs::copy(source.join(file), dir.join(file))
-            .map_err(Error::file("copy", source.join(file)))?;
+        let (from, to) = (source.join(file), dir.join(file));
+        let text = fs::read_to_string(&from).map_err(Error::file("read", &from))?;
+        fs::write(&to, change(text)).map_err(Error::file("write", &to))?;
     }
     control.write(&dir.join("control.cpio"))?;
     let (image, said) = bench.image(&dir)?;

@@ -3,11 +3,13 @@
 //! A case of a refusal says three things: the exit code, who is named, and
 //! that no domain stands which should not.
 
+pub mod boot_domain;
 pub mod by_hand;
 pub mod disaggregated;
 pub mod example;
 pub mod failures;
 pub mod first_init;
+pub mod labels;
 pub mod launches;
 pub mod measurement;
 pub mod same_bytes;
@@ -28,6 +30,8 @@ pub fn all() -> Vec<Boot> {
         example::boot(),
         first_init::sixteen(),
         disaggregated::store_domain(),
+        labels::boot(),
+        boot_domain::boot(),
         first_init::tampered(),
         first_init::denied(),
         first_init::refused(),
