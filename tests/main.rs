@@ -11,6 +11,7 @@ mod explain;
 mod flask;
 mod generate;
 mod image;
+mod keylime;
 mod measure;
 mod plan;
 mod policy;

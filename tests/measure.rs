@@ -48,10 +48,10 @@ const SCRIPT: i32 = 6;
 const LOG: i32 = 14;
 
 /// A launch configuration and its files, in a folder of their own.
-struct Launch(TempDir);
+pub(super) struct Launch(TempDir);
 
 impl Launch {
-    fn new() -> Launch {
+    pub(super) fn new() -> Launch {
         let launch = Launch(tempfile::tempdir().unwrap());
         launch.write("launch.toml", CONFIG.as_bytes());
         launch.write(
@@ -65,22 +65,22 @@ impl Launch {
         launch
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    fn write(&self, name: &str, bytes: &[u8]) {
+    pub(super) fn write(&self, name: &str, bytes: &[u8]) {
         fs::write(self.path(name), bytes).unwrap();
     }
 
-    fn replace(&self, name: &str, old: &str, new: &str) {
+    pub(super) fn replace(&self, name: &str, old: &str, new: &str) {
         let text = fs::read_to_string(self.path(name)).unwrap();
         assert!(text.contains(old), "{name} has no {old:?}");
         fs::write(self.path(name), text.replacen(old, new, 1)).unwrap();
     }
 
     /// Changes one byte that no header is in.
-    fn flip(&self, name: &str) {
+    pub(super) fn flip(&self, name: &str) {
         let mut bytes = fs::read(self.path(name)).unwrap();
         let at = match bytes.windows(5).position(|window| window == b"quick") {
             Some(at) => at,
@@ -98,7 +98,7 @@ impl Launch {
             .unwrap()
     }
 
-    fn ok(&self, arguments: &[&str]) -> String {
+    pub(super) fn ok(&self, arguments: &[&str]) -> String {
         let output = self.domb(arguments);
         assert!(output.status.success(), "{arguments:?}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
@@ -115,14 +115,14 @@ impl Launch {
         String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
     }
 
-    fn predict(&self, name: &str) -> Prediction {
+    pub(super) fn predict(&self, name: &str) -> Prediction {
         let json = self.ok(&["predict", "--json", "launch.toml"]);
         self.write(name, json.as_bytes());
         serde_json::from_str(&json).unwrap()
     }
 
     /// The log that a boot with that outcome writes.
-    fn write_log(&self, name: &str, outcome: &PredictedOutcome) {
+    pub(super) fn write_log(&self, name: &str, outcome: &PredictedOutcome) {
         let mut log = event_log::header(&outcome.values.banks());
         outcome
             .events

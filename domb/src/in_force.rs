@@ -9,8 +9,12 @@
 
 use domb_core::config::Config;
 use domb_core::flask::{Context, Difference, LabelError, Policy, Question};
+use domb_core::policy::{Flask, PlatformFacts};
 
-use crate::toolstack;
+use crate::console;
+use crate::load::Loaded;
+use crate::report::Report;
+use crate::toolstack::{self, Toolstack};
 
 /// Where Flask's own answers come from.
 pub trait InForce {
@@ -30,7 +34,7 @@ pub trait InForce {
 
 /// What was compared.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Compared {
+enum Compared {
     /// So many answers, and all are the file's.
     Answers(usize),
     /// The boot domain's label alone: by the file itself, the boot domain may
@@ -38,16 +42,41 @@ pub enum Compared {
     LabelOnly,
 }
 
-/// Compares `policy` with what is in force, for the labels of `config`.
+/// What Xen enforces is the Flask policy that was measured, as far as Xen can
+/// be asked; where it cannot, the report says so.
 ///
 /// # Errors
-/// The first thing that shows that they are two policies, or a label that the
-/// file does not have.
-pub fn compare(
-    policy: &Policy,
-    config: &Config,
-    in_force: &dyn InForce,
-) -> Result<Compared, Error> {
+/// What shows that it is another.
+pub fn hold(
+    loaded: &Loaded,
+    platform: &PlatformFacts,
+    toolstack: &dyn Toolstack,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let (Some(measured), Some(flask)) = (&loaded.flask_policy, platform.flask) else {
+        return Ok(());
+    };
+    let path = measured.file.written.display();
+    match (flask, toolstack.flask()) {
+        (Flask::Absent, _) => report.warn(format!(
+            "the Flask policy {path} is measured, and Xen enforces none: it has no Flask"
+        )),
+        (_, None) => {}
+        (_, Some(asked)) => match compare(&measured.policy, &loaded.config, asked)? {
+            Compared::Answers(count) => console::line(
+                "policy",
+                &format!("Xen enforces {path}, by {count} answers of Flask"),
+            ),
+            Compared::LabelOnly => report.warn(format!(
+                "whether Xen enforces {path} is not known: that policy does not let the boot domain ask (security:compute_av)"
+            )),
+        },
+    }
+    Ok(())
+}
+
+/// Compares `policy` with what is in force, for the labels of `config`.
+fn compare(policy: &Policy, config: &Config, in_force: &dyn InForce) -> Result<Compared, Error> {
     let mut labels: Vec<Context> = Vec::new();
     for domain in &config.domains {
         let Some(text) = &domain.seclabel else {

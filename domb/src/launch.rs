@@ -25,13 +25,12 @@ use std::rc::Rc;
 use domb_core::config::{self, AfterFailure, Config, Control, DomainName, Reclaim};
 use domb_core::measure::{Artefacts, Bank, Outcome, final_event};
 use domb_core::plan::Step;
-use domb_core::policy::{Approval, Flask, PlatformFacts, Verdict};
+use domb_core::policy::{Approval, Verdict};
 
 use crate::build::{self, Built};
-use crate::console;
 use crate::exit::Exit;
 use crate::handoff::{self, HandedOff};
-use crate::in_force::{self, Compared};
+use crate::in_force;
 use crate::load::{self, Artefact, Loaded, Source};
 use crate::measure::{self, Measurer};
 use crate::own_label::NextLabel;
@@ -236,7 +235,7 @@ fn approve(
     let platform = toolstack
         .platform()
         .map_err(|source| Error::Toolstack { source })?;
-    policy_in_force(&measured.loaded, &platform, toolstack, report)?;
+    in_force::hold(&measured.loaded, &platform, toolstack, report)?;
     let verdict = policy::decide(&measured, platform, measurer.facts())?;
     report.decided(&verdict, &measured);
     measurer.verdict(&verdict)?;
@@ -254,36 +253,6 @@ fn approve(
         approval,
         plan,
     })
-}
-
-/// What Xen enforces is the Flask policy that was measured, as far as Xen can
-/// be asked.
-fn policy_in_force(
-    loaded: &Loaded,
-    platform: &PlatformFacts,
-    toolstack: &dyn Toolstack,
-    report: &mut Report,
-) -> Result<(), Error> {
-    let (Some(measured), Some(flask)) = (&loaded.flask_policy, platform.flask) else {
-        return Ok(());
-    };
-    let path = measured.file.written.display();
-    match (flask, toolstack.flask()) {
-        (Flask::Absent, _) => report.warn(format!(
-            "the Flask policy {path} is measured, and Xen enforces none: it has no Flask"
-        )),
-        (_, None) => {}
-        (_, Some(asked)) => match in_force::compare(&measured.policy, &loaded.config, asked)? {
-            Compared::Answers(count) => console::line(
-                "policy",
-                &format!("Xen enforces {path}, by {count} answers of Flask"),
-            ),
-            Compared::LabelOnly => report.warn(format!(
-                "whether Xen enforces {path} is not known: that policy does not let the boot domain ask (security:compute_av)"
-            )),
-        },
-    }
-    Ok(())
 }
 
 /// Build every approved domain, paused.

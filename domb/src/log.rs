@@ -19,7 +19,7 @@ use domb_core::measure::{
 use domb_core::units::PcrIndex;
 use serde_json::json;
 
-pub use listing::listing;
+pub use listing::{listing, subject};
 
 use crate::exit::Exit;
 use crate::output;

@@ -6,15 +6,16 @@
 //! end. No TPM, no Xen: what a script may know of them is what a boot with
 //! every bank asked for would tell it, and what `--platform` says.
 
+mod keylime;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use domb_core::config::TpmMode;
-use domb_core::measure::{self, Bank, Digests, Prediction, VerdictRecord};
+use domb_core::measure::{self, Bank, Digests, PredictedOutcome, Prediction, VerdictRecord};
 use domb_core::policy::{PlatformFacts, TpmFacts, TpmState};
-use serde_json::json;
 
 use crate::exit::Exit;
 use crate::launch::{self, Measured};
@@ -50,6 +51,9 @@ pub struct Options {
     /// Write the PCR's values after a complete launch as a tpm_policy of Keylime
     #[arg(long, value_name = "FILE")]
     keylime: Option<PathBuf>,
+    /// Write the events of a complete launch as a reference state of Keylime, for policy/keylime
+    #[arg(long, value_name = "FILE")]
+    keylime_refstate: Option<PathBuf>,
 }
 
 fn bank(name: &str) -> Result<Bank, String> {
@@ -79,7 +83,7 @@ fn run(options: &Options) -> Result<String, Error> {
     let verdict = verdict(options, &measured, &banks)?;
     let prediction = predict(&measured, Some(&verdict), &banks)?;
     if let Some(path) = &options.policy_pcr {
-        let values = launched(&prediction)?;
+        let values = &launched(&prediction)?.values;
         let value = match &banks[..] {
             [bank] => values.bank(*bank),
             _ => values.bank(Bank::Sha256),
@@ -87,10 +91,12 @@ fn run(options: &Options) -> Result<String, Error> {
         write(path, value.ok_or(Error::WhichBank)?.as_bytes())?;
     }
     if let Some(path) = &options.keylime {
-        write(
-            path,
-            keylime(&prediction, launched(&prediction)?).as_bytes(),
-        )?;
+        let policy = keylime::tpm_policy(&prediction, &launched(&prediction)?.values);
+        write(path, policy.as_bytes())?;
+    }
+    if let Some(path) = &options.keylime_refstate {
+        let state = keylime::refstate(&prediction, launched(&prediction)?);
+        write(path, state.as_bytes())?;
     }
     Ok(if options.json {
         json(&prediction)
@@ -177,32 +183,18 @@ fn predict(
         .map_err(launch::Error::from)?)
 }
 
-/// The values after a complete launch.
-fn launched(prediction: &Prediction) -> Result<&Digests, Error> {
+/// A complete launch.
+fn launched(prediction: &Prediction) -> Result<&PredictedOutcome, Error> {
     let outcome = prediction
         .outcomes
         .iter()
         .find(|outcome| outcome.name == "launched");
-    outcome
-        .map(|outcome| &outcome.values)
-        .ok_or(Error::NothingLaunched)
+    outcome.ok_or(Error::NothingLaunched)
 }
 
 fn json(prediction: &Prediction) -> String {
     let json = serde_json::to_string_pretty(prediction);
     json.expect("a prediction has string keys only") + "\n"
-}
-
-/// Keylime's `tpm_policy`: the values it accepts of each PCR, in whichever
-/// bank the agent quotes, and the PCRs to quote as a mask.
-fn keylime(prediction: &Prediction, values: &Digests) -> String {
-    let pcr = prediction.pcr;
-    let accepted: Vec<String> = values.iter().map(ToString::to_string).collect();
-    let policy = json!({
-        pcr.to_string(): accepted,
-        "mask": format!("{:#x}", 1u32 << pcr.value()),
-    });
-    format!("{policy:#}\n")
 }
 
 /// The values of each outcome, and below them the events of the first.

@@ -16,12 +16,18 @@ pub fn listing(events: &[Event]) -> String {
         .collect()
 }
 
-fn line(number: usize, event: &Event) -> String {
-    let entry = &event.entry;
-    let subject = match &entry.domain {
+/// What an event is about: `domain net: ramdisk`.
+#[must_use]
+pub fn subject(event: &Event) -> String {
+    match &event.entry.domain {
         Some(domain) => format!("domain {domain}: {}", event.component().name()),
         None => event.component().name().to_owned(),
-    };
+    }
+}
+
+fn line(number: usize, event: &Event) -> String {
+    let entry = &event.entry;
+    let subject = subject(event);
     let mut says = Vec::new();
     if entry.absent {
         says.push("absent".to_owned());
