@@ -180,9 +180,11 @@ impl Serial {
 }
 
 /// Whether Xen or domain 0 says that it is over. What a domain's console
-/// brings (`roots/control.sh`) is not about them.
+/// brings (`roots/control.sh`) and what domb quotes is not about them.
 fn is_crash(line: &str) -> bool {
-    !line.contains("console ") && CRASHES.iter().any(|crash| line.contains(crash))
+    !line.contains("console ")
+        && !line.contains("domb: ")
+        && CRASHES.iter().any(|crash| line.contains(crash))
 }
 
 /// Text without line end, escape sequences and other control characters.
@@ -210,11 +212,13 @@ const TAIL: usize = 60;
 
 const ENDED: &str = "the machine ended";
 
-/// What Xen and Linux print when they cannot go on.
-const CRASHES: [&str; 3] = [
+/// What Xen and Linux print when they cannot go on. A machine that halts stays
+/// there: QEMU does not end.
+const CRASHES: [&str; 4] = [
     "Panic on CPU",
     "Kernel panic - not syncing",
     "Hardware Dom0 crashed",
+    "Hardware Dom0 halted",
 ];
 
 #[cfg(test)]
@@ -257,6 +261,20 @@ mod tests {
         let (_dir, mut serial) =
             serial("console 9: [ 1.0] Kernel panic - not syncing: why\nlater\n");
         serial.wait_for("later", SOON).unwrap();
+    }
+
+    #[test]
+    fn a_halted_machine_ends_the_wait_and_what_domb_quotes_does_not() {
+        let quoted = "[ 3.0] domb: cause    [ 1.0] Kernel panic - not syncing: why\n";
+        let (_dir, mut serial) = serial(&format!(
+            "{quoted}last\n(XEN) Hardware Dom0 halted: halting machine\nnever\n"
+        ));
+        serial.wait_for("last", SOON).unwrap();
+        let error = serial.wait_for("never", SOON).unwrap_err().chain();
+        assert!(
+            error.contains("crash: (XEN) Hardware Dom0 halted"),
+            "{error}"
+        );
     }
 
     #[test]
