@@ -10,6 +10,7 @@
 mod console_node;
 mod daemons;
 mod depart;
+mod last_words;
 mod modules;
 mod mounts;
 mod power;

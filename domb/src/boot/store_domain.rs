@@ -18,6 +18,7 @@ use domb_core::policy::PlatformFacts;
 use domb_core::units::Domid;
 use xenlight::{ConsoleMark, Hypervisor, Level, Logger, StoreDomain, StoreDomainSpec};
 
+use super::last_words::silent;
 use super::store_role::{FAILED, Orders, READY};
 use super::{LIBXL_LOG, console_node, daemons, store_ramdisk};
 use crate::bundle::{self, READINESS, STATE};
@@ -35,6 +36,8 @@ const CONTROL_DEADLINE: Duration = Duration::from_secs(300);
 const PAUSE: Duration = Duration::from_millis(5);
 /// Where libxl looks for the domain that serves the consoles (`libxl_dom.c`).
 const CONSOLES: &str = "/tool/xenconsoled/domid";
+/// The files of tracing, which nobody reads there, would take 8 of its 96 MiB.
+const LINUX: &str = "console=hvc0 quiet initcall_blacklist=tracer_init_tracefs";
 const SOCKET: &str = "/run/xenstored/socket";
 const LOG: &str = "/run/domb/xenctrl.log";
 
@@ -113,11 +116,7 @@ impl StoreToolstack {
                 ring,
                 control: self.control.map_or(0, Domid::value),
             };
-            format!(
-                "{} console=hvc0 quiet -- {}",
-                domain.cmdline,
-                orders.words()
-            )
+            format!("{} {LINUX} -- {}", domain.cmdline, orders.words())
         })?;
         match self.start(&mut built, domain) {
             Ok((libxl, xenconsoled)) => Ok(Served {
@@ -363,22 +362,4 @@ impl Toolstack for StoreToolstack {
 
 fn failed(text: String) -> Error {
     Error::new(text)
-}
-
-/// What it said itself if it could say it, and the end of all it said.
-fn silent(how: &str, said: &str) -> Error {
-    let lines: Vec<&str> = said
-        .lines()
-        .map(str::trim_end)
-        .filter(|line| !line.is_empty())
-        .collect();
-    let reason = lines.iter().find_map(|line| line.strip_prefix(FAILED));
-    let last = lines[lines.len().saturating_sub(8)..]
-        .iter()
-        .map(|line| (*line).to_owned());
-    let reason = reason.map_or(String::new(), |reason| format!(": {reason}"));
-    Error {
-        log: last.collect(),
-        ..Error::new(format!("the xenstore domain {how}{reason}"))
-    }
 }
