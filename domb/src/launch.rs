@@ -19,6 +19,7 @@
 
 mod error;
 
+use std::fs;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -28,6 +29,7 @@ use domb_core::plan::Step;
 use domb_core::policy::{Approval, Verdict};
 
 use crate::build::{self, Built};
+use crate::console;
 use crate::exit::Exit;
 use crate::handoff::{self, HandedOff};
 use crate::in_force;
@@ -113,7 +115,10 @@ pub fn launch(options: &Options, source: Source<'_>, toolstack: &dyn Toolstack) 
     let mut report = Report::new(&options.config);
     report.begin("config");
     let (result, next) = match load::load(&options.config, source) {
-        Err(error) => (Err(Error::Load(error)), None),
+        Err(error) => {
+            not_loaded(options, source, &error, &mut report);
+            (Err(Error::Load(error)), None)
+        }
         Ok(loaded) => {
             report.loaded(&loaded);
             let next = Next::of(&loaded);
@@ -125,6 +130,22 @@ pub fn launch(options: &Options, source: Source<'_>, toolstack: &dyn Toolstack) 
     };
     report.ended(&result, &options.report);
     Ended { result, next }
+}
+
+/// Nothing was loaded, so nothing can be measured; the PCR is closed, for
+/// whoever runs next. A command in a running domain 0 whose configuration
+/// cannot be read has begun no launch, and touches no PCR.
+fn not_loaded(options: &Options, source: Source<'_>, error: &load::Error, report: &mut Report) {
+    let begun = matches!(error, load::Error::Artefact { .. }) || matches!(source, Source::Image(_));
+    if !begun {
+        return;
+    }
+    // What cannot be read any more is measured as the default says.
+    let bytes = fs::read(&options.config).unwrap_or_default();
+    let (tpm, pcr) = Config::measure_settings(&bytes);
+    let summary = measure::close(tpm, pcr, &options.event_log, &options.tpm);
+    console::line("measure", &summary.of_unloaded());
+    report.measured(summary);
 }
 
 /// Does all of a launch but touching the TPM and Xen, and prints on standard
@@ -206,7 +227,7 @@ fn measured_launch(
         Err(Error::Denied { .. }) => measurer.finish(Outcome::Refused),
         Err(_) => measurer.finish(Outcome::Failed),
     };
-    report.measured(&measurer);
+    report.measured(measurer.summary());
     // A launch that failed stays failed for its own reason; that its last
     // event is missing as well is said beside it.
     match (result, finished) {

@@ -17,6 +17,7 @@ mod log_file;
 mod swtpm;
 #[cfg(test)]
 mod tests;
+mod unloaded;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,7 @@ use domb_core::units::PcrIndex;
 pub use artefacts::artefacts;
 pub use error::Error;
 use log_file::LogFile;
+pub use unloaded::close;
 
 use crate::launch::Measured;
 use crate::load::Loaded;

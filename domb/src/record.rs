@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::handoff::HandedOff;
 use crate::launch::{Error, Measured};
 use crate::load::{Artefact, Loaded};
-use crate::measure::Measurer;
+use crate::measure::Summary;
 use crate::own_label::{self, Given};
 use crate::report::{
     Domain, DomainState, Failure, File, Measurement, Outcome, OwnLabel, Policy, Refusal, Report,
@@ -178,8 +178,7 @@ impl Report {
     }
 
     /// The measurement is complete, whatever the launch came to.
-    pub fn measured(&mut self, measurer: &Measurer) {
-        let summary = measurer.summary();
+    pub fn measured(&mut self, summary: Summary) {
         if let Some(why) = &summary.not_measured {
             self.warn(format!("NOT MEASURED: {why}"));
         }

@@ -11,7 +11,7 @@ use domb_core::measure::{
 
 use super::super::tests::{artefacts, config, read_log};
 use super::server::{Swtpm, pcr_values, tool};
-use super::{Measurer, launched};
+use super::{Measurer, close, launched};
 
 const BANKS: [Bank; 1] = [Bank::Sha256];
 
@@ -123,6 +123,18 @@ fn a_secret_sealed_to_the_predicted_value_unseals_after_that_boot_only() {
     swtpm.reset();
     boot(&swtpm, &config, &artefacts(&config), "good-again");
     assert_eq!(unseal(&swtpm).as_deref(), Ok("the disk's key"));
+
+    // Nothing could be loaded, and whoever runs next measures a good launch.
+    swtpm.reset();
+    close(
+        config.tpm,
+        config.pcr,
+        &swtpm.folder().join("unloaded"),
+        &swtpm.device(),
+    );
+    boot(&swtpm, &config, &artefacts(&config), "forged");
+    let refused = unseal(&swtpm).unwrap_err();
+    assert!(refused.contains("policy check failed"), "{refused}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ mod server;
 use std::fs;
 use std::sync::{Arc, Mutex};
 
-use domb_core::config::{Config, InitialValue};
+use domb_core::config::{Config, InitialValue, TpmMode};
 use domb_core::measure::{
     Bank, Digest, Digests, Outcome, Prediction, event_log, failed_event, predict, replay_all,
     tpm_message,
@@ -23,7 +23,7 @@ use domb_core::units::PcrIndex;
 use self::proxy::{Action, Proxy};
 use self::server::{Swtpm, tool};
 use super::tests::{artefacts, config, launch, read_log};
-use super::{Error, Measurer};
+use super::{Error, Measurer, close};
 use crate::tpm::Tpm;
 
 fn prediction(config: &Config, banks: &[Bank]) -> Prediction {
@@ -59,6 +59,46 @@ fn the_predicted_value_is_the_tpms_in_every_bank_and_every_pcr() {
         }
         assert_eq!((summary.not_measured, summary.initial.len()), (None, 0));
     }
+}
+
+#[test]
+fn a_launch_that_is_not_loaded_closes_an_open_pcr_once() {
+    let swtpm = Swtpm::start();
+    let config = config("required");
+    let log = swtpm.folder().join("log");
+    let unloaded = prediction(&config, &Bank::ALL).outcomes.pop().unwrap();
+    assert_eq!(unloaded.name, "unloaded");
+
+    let off = close(TpmMode::Off, config.pcr, &log, &swtpm.device());
+    assert!(off.not_measured.is_some());
+    assert!(
+        swtpm
+            .pcrread(config.pcr, &Bank::ALL)
+            .iter()
+            .all(Digest::is_zero)
+    );
+    for tpm in [TpmMode::Optional, TpmMode::Required] {
+        let summary = close(tpm, config.pcr, &log, &swtpm.device());
+        let first = tpm == TpmMode::Optional;
+        assert_eq!(summary.events, if first { 2 } else { 0 });
+        assert_eq!(summary.not_measured.is_none(), first);
+        assert_eq!(swtpm.pcrread(config.pcr, &Bank::ALL), unloaded.values);
+    }
+    let output = tool("tpm2_eventlog", &[log.to_str().unwrap()]);
+    assert_eq!(output.stderr, "");
+    let replayed = server::pcr_values(&output.stdout, config.pcr.value().into());
+    assert_eq!(replayed, unloaded.values);
+}
+
+#[test]
+fn a_log_that_cannot_be_written_does_not_keep_the_pcr_open() {
+    let swtpm = Swtpm::start();
+    let config = config("required");
+    let unloaded = prediction(&config, &Bank::ALL).outcomes.pop().unwrap();
+    let nowhere = std::path::Path::new("/proc/no/such/log");
+    let summary = close(config.tpm, config.pcr, nowhere, &swtpm.device());
+    assert!(summary.not_measured.is_some());
+    assert_eq!(swtpm.pcrread(config.pcr, &Bank::ALL), unloaded.values);
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod raw;
 mod roles;
 mod rules;
 mod schema;
+mod settings;
 mod size;
 mod table;
 #[cfg(test)]

@@ -8,8 +8,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Artefacts, Bank, Digest, Digests, Error, Event, Outcome, VerdictRecord, final_event,
-    launch_events, verdict_event,
+    Artefacts, Bank, Digest, Digests, Error, Event, Outcome, VerdictRecord, failed_event,
+    final_event, launch_events, start_event, verdict_event,
 };
 use crate::config::Config;
 use crate::units::PcrIndex;
@@ -57,7 +57,8 @@ pub struct Prediction {
 pub struct PredictedOutcome {
     /// `launched`; `refused`: the launch script allowed nothing; `failed`:
     /// after the verdict, before the hand-off; `undecided`: failed without a
-    /// verdict, because the launch script did not come to one.
+    /// verdict, because the launch script did not come to one; `unloaded`:
+    /// failed because the configuration or a file could not be loaded.
     pub name: String,
     /// The PCR's value after the final event, per bank.
     pub values: Digests,
@@ -91,7 +92,19 @@ pub fn predict(
     if !allowed.allowed.is_empty() {
         ways.insert(0, ("launched", Some(&allowed), Outcome::Launched));
     }
-    let outcomes = ways
+    let predicted = |name: &str, events: Vec<Event>| {
+        let values = replay_all(
+            events.iter().map(|event| &event.digests),
+            &Digests::zero(banks),
+        )
+        .expect("every event has the banks it was made for");
+        PredictedOutcome {
+            name: name.to_owned(),
+            values,
+            events,
+        }
+    };
+    let mut outcomes = ways
         .into_iter()
         .map(|(name, verdict, outcome)| {
             let mut events = launch.clone();
@@ -101,18 +114,14 @@ pub fn predict(
                     .transpose()?,
             );
             events.push(final_event(config, outcome, &[], banks)?);
-            let values = replay_all(
-                events.iter().map(|event| &event.digests),
-                &Digests::zero(banks),
-            )
-            .expect("every event has the banks it was made for");
-            Ok(PredictedOutcome {
-                name: name.to_owned(),
-                values,
-                events,
-            })
+            Ok(predicted(name, events))
         })
-        .collect::<Result<_, Error>>()?;
+        .collect::<Result<Vec<_>, Error>>()?;
+    let unloaded = vec![
+        start_event(config.pcr, banks),
+        failed_event(config.pcr, banks),
+    ];
+    outcomes.push(predicted("unloaded", unloaded));
     Ok(Prediction {
         format: super::FORMAT_VERSION,
         pcr: config.pcr,
@@ -138,7 +147,10 @@ mod tests {
             .iter()
             .map(|outcome| outcome.name.as_str())
             .collect();
-        assert_eq!(names, ["launched", "refused", "failed", "undecided"]);
+        assert_eq!(
+            names,
+            ["launched", "refused", "failed", "undecided", "unloaded"]
+        );
         for (index, outcome) in prediction.outcomes.iter().enumerate() {
             for other in &prediction.outcomes[..index] {
                 for (value, other) in outcome.values.iter().zip(other.values.iter()) {
@@ -214,7 +226,9 @@ mod tests {
             *kernel = artefact(&kernel.path, b"tampered");
             let before = predict(&config, &artefacts, None, &banks).unwrap();
             let after = predict(&config, &changed, None, &banks).unwrap();
-            for (before, after) in before.outcomes.iter().zip(&after.outcomes) {
+            let both = before.outcomes.iter().zip(&after.outcomes);
+            // A launch that was not loaded has measured no file.
+            for (before, after) in both.filter(|(way, _)| way.name != "unloaded") {
                 for bank in &banks {
                     prop_assert_ne!(before.values.bank(*bank), after.values.bank(*bank));
                 }

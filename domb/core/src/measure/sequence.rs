@@ -65,7 +65,7 @@ pub fn launch_events(
     let control = config.control.as_ref();
     let control_ramdisk = control.is_some_and(|control| control.ramdisk.is_some());
     let mut events = vec![
-        maker.raw_text(Component::Start, None, start_text()),
+        start_event(config.pcr, banks),
         maker.configuration(&config.bytes),
         maker.file(
             Component::LaunchScript,
@@ -188,6 +188,12 @@ pub fn final_event(
         None,
         &json!({"left_out": left_out, "outcome": outcome.as_str()}),
     ))
+}
+
+/// The event that every launch begins with.
+#[must_use]
+pub fn start_event(pcr: PcrIndex, banks: &[Bank]) -> Event {
+    Maker { pcr, banks }.raw_text(Component::Start, None, start_text())
 }
 
 /// The final event of a launch that failed before there was a usable

@@ -55,11 +55,18 @@ pub fn one_bank() -> Boot {
         name: "sha384-only",
         prepare: |bench, name, steps| with_tpm(bench, name, steps, Tpm::Banks("sha384")),
         end: End::PowerOff,
-        cases: vec![Case::of_step(
-            "without-a-sha256-bank-each-setting-does-as-documented",
-            one_bank_step,
-            one_bank_extended,
-        )],
+        cases: vec![
+            Case::of_step(
+                "without-a-sha256-bank-each-setting-does-as-documented",
+                one_bank_step,
+                one_bank_extended,
+            ),
+            Case::of_step(
+                "a-launch-that-cannot-be-loaded-closes-the-pcr",
+                unloadable,
+                closed,
+            ),
+        ],
     }
 }
 
@@ -276,7 +283,7 @@ for tpm in required optional off; do
     sed "s/^pcr = .*/pcr = $pcr\ntpm = \"$tpm\"/" given.toml >launch.toml
     launch
     echo "$tpm ends with $?"
-    sed -n "s/^ *\"\(sha[0-9]*\)\": \"[0-9a-f]\{40,\}\",*\$/$tpm has a value of \1/p" report.json
+    sed -n "/\"values\": {/,/}/s/^ *\"\(sha[0-9]*\)\": \"[0-9a-f]\{40,\}\",*\$/$tpm has a value of \1/p" report.json
     domb predict --bank sha384 --json launch.toml >prediction.json || exit 1
     domb log verify eventlog --tpm /dev/tpmrm0 --prediction prediction.json --outcome refused
     echo "$tpm is verified with $?"
@@ -312,4 +319,31 @@ fn one_bank_extended(_: &Bench, outcome: &Outcome) -> Result<()> {
     ensure(said == expected, || {
         format!("{said:?}\n{}", step.lines.join("\n"))
     })
+}
+
+/// The ramdisk is gone by the time of the launch; the PCR is not at its start
+/// any more. A configuration that is no configuration begins no launch.
+fn unloadable(_: &Bench) -> Result<Step> {
+    let script = "
+domb predict --bank sha384 --json launch.toml >prediction.json || exit 1
+rm web.bin
+launch
+echo \"the launch ends with $?\"
+domb log verify eventlog --tpm /dev/tpmrm0 --prediction prediction.json --outcome unloaded || exit 2
+echo 'pcr = 12' >launch.toml
+launch
+echo \"without a configuration it ends with $?\"
+[ -e eventlog.1 ] && exit 3
+exit 0
+";
+    with_files(Step::new("unloadable", script).with("launch.toml", config(12, "")))
+}
+
+fn closed(_: &Bench, outcome: &Outcome) -> Result<()> {
+    let step = outcome.step("unloadable")?;
+    ensure(step.exit == Some(0), || step.lines.join("\n"))?;
+    step.find(&["the launch ends with 4"])?;
+    step.find(&["measure", "PCR 12 is closed"])?;
+    step.find(&["without a configuration it ends with 3"])
+        .map(drop)
 }
