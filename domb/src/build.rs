@@ -11,7 +11,7 @@ mod error;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use domb_core::config::{Config, Control, DomainConfig, DomainName, Exit, OnFailure, Role};
+use domb_core::config::{Config, Control, DomainConfig, DomainName, Exit, OnFailure, Range, Role};
 use domb_core::plan;
 use domb_core::policy::{Flask, PlatformFacts};
 use domb_core::units::{Domid, Mib};
@@ -34,6 +34,8 @@ pub struct Built<'t> {
     /// Domains left out because they, or one they need, could not be built,
     /// and the configuration says `on_failure = "skip"`.
     pub left_out: BTreeMap<DomainName, String>,
+    /// What the hardware domain is kept from before any of them runs.
+    pub withheld: Vec<Range>,
     /// The hardware domain, which is built when the measurement is complete:
     /// Xen then takes everything from the boot domain, the TPM included.
     last: Option<Last>,
@@ -111,6 +113,7 @@ pub fn build<'t>(
     let mut last = None;
 
     let mut domains = Guards::default();
+    let mut stand = Vec::new();
     let mut left_out = BTreeMap::new();
     let mut free = platform.free_memory_mib.map(Mib);
     for domain in allowed {
@@ -143,6 +146,7 @@ pub fn build<'t>(
                 free = free.map(|free| Mib(free.0.saturating_sub(plan::need_memory(domain).0)));
                 built(domain, guard.seclabel.as_deref());
                 domains.0.push(guard);
+                stand.push(domain);
             }
             Err(cause @ Cause::Needs(_)) => {
                 left_out.insert(domain.name.clone(), cause.to_string());
@@ -168,6 +172,7 @@ pub fn build<'t>(
         left_out,
         last,
         toolstack,
+        withheld: plan::withheld(&approved.plan, &stand),
     })
 }
 
@@ -262,6 +267,12 @@ fn create<'t>(
 ) -> Result<Guard<'t>, Cause> {
     if let State::Paused | State::Running | State::Shutdown(_) = toolstack.state(domain.domid)? {
         return Err(Cause::DomidInUse);
+    }
+    // libxl finds out only when the domain is half built, and names no reason.
+    for range in domain.delegated() {
+        if !toolstack.holds(range)? {
+            return Err(Cause::NotHeld(*range));
+        }
     }
     let ramdisk = ramdisk.map(|ramdisk| ramdisk.sealed.path());
     explained(toolstack, || {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 
-use domb_core::config::{Config, Control, DomainConfig};
+use domb_core::config::{Config, Control, DomainConfig, Range};
 use domb_core::measure::Bank;
 use domb_core::policy::{Facts, Flask, Limits, PlatformFacts, decide};
 use domb_core::units::Domid;
@@ -19,6 +19,7 @@ use crate::load::{Artefact, DomainArtefacts, Loaded};
 use crate::own_label::{self, Given, NextLabel};
 use crate::sealed::Sealed;
 use crate::toolstack::{self, State, Toolstack};
+use crate::withhold::withhold;
 
 /// Builds what it is asked but what it is told not to, and writes it down.
 #[derive(Default)]
@@ -36,6 +37,7 @@ struct Fake {
     known: &'static [&'static str],
     deny_relabel: bool,
     messages: RefCell<String>,
+    keeps: Option<Range>,
 }
 
 impl Fake {
@@ -107,6 +109,15 @@ impl Toolstack for Fake {
     fn destroy(&self, domid: Domid) -> Result<(), toolstack::Error> {
         self.note("destroy", domid);
         self.there.borrow_mut().remove(&domid.value());
+        Ok(())
+    }
+
+    fn holds(&self, range: &Range) -> Result<bool, toolstack::Error> {
+        Ok(self.keeps != Some(*range))
+    }
+
+    fn withhold(&self, range: &Range) -> Result<(), toolstack::Error> {
+        self.steps.borrow_mut().push(format!("withhold {range}"));
         Ok(())
     }
 
@@ -342,6 +353,41 @@ fn a_domain_that_has_another_label_than_asked_is_destroyed() {
     let (_, cause) = cause(built(&fake, "seclabel = \"system_u:system_r:guest_t\""));
     assert!(matches!(cause, Cause::OtherLabel { .. }));
     assert_eq!(fake.steps(), "create 7, create 9, destroy 9, destroy 7");
+}
+
+#[test]
+fn a_range_that_cannot_be_given_away_is_refused_before_libxl_is_asked() {
+    let fake = Fake {
+        keeps: Range::iomem("fed40,1"),
+        ..Fake::default()
+    };
+    let (name, cause) = cause(built(&fake, "ioports = [\"70\"]\niomem = [\"fed40,1\"]"));
+    assert_eq!(name, "net");
+    assert!(matches!(cause, Cause::NotHeld(range) if Some(range) == fake.keeps));
+    assert_eq!(fake.steps(), "create 7, destroy 7");
+}
+
+#[test]
+fn what_was_given_is_withheld_after_all_is_built_and_before_anything_runs() {
+    let fake = Fake::default();
+    let built = built(&fake, "ioports = [\"70\"]\niomem = [\"fed40,1\"]").unwrap();
+    withhold(&built, &fake).unwrap();
+    hand_off(built, &fake, None, |_, _| {}).unwrap();
+    assert_eq!(
+        fake.steps(),
+        "create 7, create 9, create 42, withhold iomem fed40,1, withhold ioports 70, \
+         unpause 7, unpause 9, unpause 42"
+    );
+}
+
+#[test]
+fn what_a_domain_that_is_left_out_would_have_is_not_withheld() {
+    let fake = Fake {
+        fail_create: Some(9),
+        ..Fake::default()
+    };
+    let built = built(&fake, "on_failure = \"skip\"\nioports = [\"70\"]").unwrap();
+    assert!(built.withheld.is_empty());
 }
 
 /// Hands over from a domain 0 labelled `u:r:domb_t`, whose configuration

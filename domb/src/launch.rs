@@ -40,6 +40,7 @@ use crate::policy;
 use crate::report::Report;
 use crate::toolstack::{DryRun, Toolstack};
 use crate::tpm::TpmDevice;
+use crate::withhold;
 
 pub use error::Error;
 
@@ -194,6 +195,7 @@ pub fn rehearse(measured: Measured, verdict: Verdict, toolstack: &DryRun) -> Res
     let last = final_event(config, Outcome::Launched, &left_out, &banks);
     let last = last.map_err(measure::Error::from)?;
     toolstack.note(Step::Measure(Box::new(last)));
+    withhold::withhold(&built, toolstack)?;
     let built = built.start_services(|_| {})?.build_last(|_, _| {})?;
     handoff::hand_off(built, toolstack, None, |_, _| {})?;
     Ok(())
@@ -304,6 +306,8 @@ fn hand_off(
     report.begin("handoff");
     measurer.leave_out(built.left_out.keys().cloned());
     measurer.finish(Outcome::Launched)?;
+    withhold::withhold(&built, toolstack)?;
+    withhold::tell(&built.withheld);
     let built = built.start_services(|name| report.unpaused(name))?;
     let built = built.build_last(|domain, label| report.built(domain, label))?;
     let unpaused = |name: &DomainName, _| report.unpaused(name);

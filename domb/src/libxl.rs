@@ -10,13 +10,13 @@ use std::cell::Cell;
 use std::fs::{self, OpenOptions};
 use std::path::Path;
 
-use domb_core::config::{DomainConfig, Role};
+use domb_core::config::{DomainConfig, Range, Role};
 use domb_core::plan;
 use domb_core::policy::{Flask, PlatformFacts};
 use domb_core::units::Domid;
 use xenlight::{
-    ConsoleMark, Context, DomainInfo, FlaskState, Hypervisor, Level, Logger, Platform, RunState,
-    Store, Version,
+    ConsoleMark, Context, DomainInfo, FlaskState, Hypervisor, Level, Logger, Permission, Platform,
+    RunState, Store, Version,
 };
 
 use crate::in_force::InForce;
@@ -142,6 +142,32 @@ pub(crate) fn state(domain: Option<DomainInfo>) -> State {
     }
 }
 
+/// A range as the hypervisor has it.
+pub(crate) fn permission(range: &Range) -> Permission {
+    match *range {
+        Range::Iomem { frame, frames, .. } => Permission::Iomem {
+            first: frame,
+            count: frames,
+        },
+        Range::Ioports { first, last } => Permission::Ioports {
+            first: first.into(),
+            count: u32::from(last) - u32::from(first) + 1,
+        },
+        Range::Irq(number) => Permission::Irq(number.into()),
+    }
+}
+
+/// Whether domain 0 has what it just gave itself, which changes nothing if it
+/// has. Flask may forbid that and still allow to give it to another: then the
+/// build will tell.
+pub(crate) fn may_give(given: xenlight::Result<()>) -> Result<bool, Error> {
+    match given {
+        Err(error) if error.is_not_permitted() => Ok(false),
+        Err(error) if error.is_denied() => Ok(true),
+        given => Ok(given.map(|()| true)?),
+    }
+}
+
 impl Toolstack for Libxl {
     fn platform(&self) -> Result<PlatformFacts, Error> {
         let platform = self.context.platform()?;
@@ -175,6 +201,14 @@ impl Toolstack for Libxl {
 
     fn destroy(&self, domid: Domid) -> Result<(), Error> {
         Ok(self.context.destroy(domid.value())?)
+    }
+
+    fn holds(&self, range: &Range) -> Result<bool, Error> {
+        may_give(self.context.permit(0, permission(range), true))
+    }
+
+    fn withhold(&self, range: &Range) -> Result<(), Error> {
+        Ok(self.context.permit(0, permission(range), false)?)
     }
 
     fn console_tail(&self, domid: Domid) -> Vec<String> {

@@ -57,6 +57,7 @@ mod script;
 mod sealed;
 mod toolstack;
 mod tpm;
+mod withhold;
 
 use std::process::ExitCode;
 

@@ -52,13 +52,6 @@ pub fn decide(
 /// What the script asks for breaks a rule, or cannot be given.
 pub fn plan(measured: &Measured, approval: &Approval) -> Result<Config, Error> {
     let config = &measured.loaded.config;
-    let verdict = approval.verdict();
-    if let Some(grant) = verdict.grants().iter().find(|grant| grant.granted) {
-        return Err(Error::Grant {
-            domain: grant.domain.clone(),
-            resource: grant.resource.clone(),
-        });
-    }
     let script = config.script.as_deref();
     let script = script.map_or(String::new(), |path| path.display().to_string());
     Ok(effective(config, approval, &script)?.config)
@@ -67,7 +60,10 @@ pub fn plan(measured: &Measured, approval: &Approval) -> Result<Config, Error> {
 /// What of `verdict` is measured.
 #[must_use]
 pub fn record(config: &Config, verdict: &Verdict) -> VerdictRecord {
-    let mut record = VerdictRecord::default();
+    let mut record = VerdictRecord {
+        withheld: verdict.withheld().iter().cloned().collect(),
+        ..VerdictRecord::default()
+    };
     for decision in verdict.domains() {
         let (Some(domain), Outcome::Allow) = (config.domain(&decision.name), &decision.outcome)
         else {
@@ -105,16 +101,6 @@ pub enum Error {
     /// What the script makes of a domain breaks a rule of the configuration.
     #[error(transparent)]
     Plan(#[from] PlanError),
-    /// The script gives out a resource that is not delegated.
-    #[error(
-        "carry out the plan of the launch script: {domain} is to get {resource}, and this domb delegates no resources\nhint: take the `grant` out of the script"
-    )]
-    Grant {
-        /// The domain.
-        domain: String,
-        /// The resource's name.
-        resource: String,
-    },
     /// The facts are not whole.
     #[error(transparent)]
     Facts(#[from] FactsError),

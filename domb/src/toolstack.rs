@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use domb_core::config::DomainConfig;
+use domb_core::config::{DomainConfig, Range};
 use domb_core::plan::{self, Step};
 use domb_core::policy::PlatformFacts;
 use domb_core::units::Domid;
@@ -52,6 +52,19 @@ pub trait Toolstack {
     /// # Errors
     /// It may still be there.
     fn destroy(&self, domid: Domid) -> Result<(), Error>;
+
+    /// Whether the boot domain may give `range` to another domain.
+    ///
+    /// # Errors
+    /// The toolstack could not be asked.
+    fn holds(&self, range: &Range) -> Result<bool, Error>;
+
+    /// Keeps domain 0, which has the devices, from `range` from now on. What
+    /// it has mapped of it stays mapped.
+    ///
+    /// # Errors
+    /// Domain 0 may still have it.
+    fn withhold(&self, range: &Range) -> Result<(), Error>;
 
     /// The last lines the domain wrote to its console and nobody read yet;
     /// empty where it has none. Reading takes them away.
@@ -225,6 +238,16 @@ impl Toolstack for DryRun {
         let name = self.name(domid);
         self.note(Step::Destroy { name, domid });
         self.domains.borrow_mut().remove(&domid);
+        Ok(())
+    }
+
+    fn holds(&self, _range: &Range) -> Result<bool, Error> {
+        Ok(true)
+    }
+
+    fn withhold(&self, range: &Range) -> Result<(), Error> {
+        let range = range.to_string();
+        self.note(Step::Withhold { range });
         Ok(())
     }
 

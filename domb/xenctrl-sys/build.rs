@@ -16,6 +16,10 @@ const FUNCTIONS: &[&str] = &[
     "xc_interface_close",
     "xc_flask_getenforce",
     "xc_readconsolering",
+    // What a domain may touch of the machine, and taking it back, which libxl cannot.
+    "xc_domain_iomem_permission",
+    "xc_domain_ioport_permission",
+    "xc_domain_irq_permission",
     // What is asked of the hypervisor before there is a XenStore, which libxl needs.
     "xc_version",
     "xc_physinfo",

@@ -7,11 +7,12 @@
 mod review;
 mod step;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use crate::config::{Config, DomainConfig, DomainType};
+use crate::config::{Config, DomainConfig, DomainType, Range};
 use crate::policy::Verdict;
 use crate::units::Mib;
 
@@ -75,11 +76,47 @@ pub fn libxl_config(domain: &DomainConfig, kernel: &Path, ramdisk: Option<&Path>
     if let Some(ramdisk) = ramdisk {
         build["ramdisk"] = json!(ramdisk);
     }
+    for range in domain.delegated() {
+        delegate(&mut build[range.key()], range);
+    }
     let mut config = Map::new();
     config.insert("c_info".to_owned(), create);
     config.insert("b_info".to_owned(), build);
     lay_over(&mut config, &domain.libxl);
     Value::Object(config)
+}
+
+/// Adds a range to libxl's list of its kind (`libxl_iomem_range`,
+/// `libxl_ioport_range`).
+fn delegate(list: &mut Value, range: &Range) {
+    let item = match *range {
+        Range::Iomem { frame, frames, gfn } => {
+            let mut item = json!({ "start": frame, "number": frames });
+            if let Some(gfn) = gfn {
+                item["gfn"] = json!(gfn);
+            }
+            item
+        }
+        Range::Ioports { first, last } => {
+            json!({ "first": first, "number": u32::from(last) - u32::from(first) + 1 })
+        }
+        Range::Irq(number) => json!(number),
+    };
+    match list {
+        Value::Array(items) => items.push(item),
+        other => *other = json!([item]),
+    }
+}
+
+/// What the hardware domain is kept from once `built` stand: all that they
+/// have for themselves, and the resources that it must not have in any case.
+#[must_use]
+pub fn withheld<'c>(config: &'c Config, built: &[&'c DomainConfig]) -> Vec<Range> {
+    let given = built.iter().flat_map(|domain| domain.delegated());
+    let kept = config.resources.iter().filter(|resource| resource.withheld);
+    let kept = kept.flat_map(|resource| &resource.ranges);
+    let all: BTreeSet<Range> = given.chain(kept).copied().collect();
+    all.into_iter().collect()
 }
 
 /// Objects are merged key by key; anything else replaces what was there.
@@ -91,5 +128,54 @@ fn lay_over(base: &mut Map<String, Value>, over: &Map<String, Value>) {
                 base.insert(key.clone(), value.clone());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(more: &str) -> Config {
+        let text = format!(
+            "[resources.tpm]\niomem = [\"fed40,5\"]\n[resources.rtc]\nioports = [\"70-71\"]\nwithheld = true\n\
+             [[domain]]\nname = \"net\"\ndomid = 7\ntype = \"pv\"\nkernel = \"k\"\nmemory = \"96M\"\n{more}"
+        );
+        Config::parse("launch.toml", text.as_bytes()).unwrap_or_else(|faults| panic!("{faults:?}"))
+    }
+
+    #[test]
+    fn delegated_ranges_reach_libxl_in_its_own_words() {
+        let config = config(
+            "iomem = [\"fd000,2@f0000\"]\nioports = [\"2f8-2ff\"]\nirqs = [5]\nresources = [\"tpm\"]",
+        );
+        let build = &libxl_config(&config.domains[0], Path::new("k"), None)["b_info"];
+        assert_eq!(
+            build["iomem"],
+            json!([{ "start": 0xfd000, "number": 2, "gfn": 0xf0000 }, { "start": 0xfed40, "number": 5 }])
+        );
+        assert_eq!(build["ioports"], json!([{ "first": 0x2f8, "number": 8 }]));
+        assert_eq!(build["irqs"], json!([5]));
+    }
+
+    #[test]
+    fn a_domain_without_ranges_leaves_libxls_lists_out() {
+        let build = &libxl_config(&config("").domains[0], Path::new("k"), None)["b_info"];
+        for list in ["iomem", "ioports", "irqs"] {
+            assert!(build.get(list).is_none(), "{list}");
+        }
+    }
+
+    #[test]
+    fn what_was_given_and_what_is_kept_back_is_withheld() {
+        let config = config("resources = [\"tpm\"]");
+        let shown = |built: &[&DomainConfig]| {
+            let ranges = withheld(&config, built);
+            ranges.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(shown(&[]), ["ioports 70-71"]);
+        assert_eq!(
+            shown(&[&config.domains[0]]),
+            ["iomem fed40,5", "ioports 70-71"]
+        );
     }
 }

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use domb_core::config::{Config, DomainConfig, Role};
+use domb_core::config::{Config, DomainConfig, Range, Role};
 use domb_core::policy::PlatformFacts;
 use domb_core::units::Domid;
 use xenlight::{ConsoleMark, Hypervisor, Level, Logger, StoreDomain, StoreDomainSpec};
@@ -320,6 +320,14 @@ impl Toolstack for StoreToolstack {
             return Ok(self.hypervisor.destroy(domid.value())?);
         }
         self.libxl()?.destroy(domid)
+    }
+
+    fn holds(&self, range: &Range) -> Result<bool, Error> {
+        libxl::may_give(self.hypervisor.permit(0, libxl::permission(range), true))
+    }
+
+    fn withhold(&self, range: &Range) -> Result<(), Error> {
+        Ok(self.hypervisor.permit(0, libxl::permission(range), false)?)
     }
 
     fn console_tail(&self, domid: Domid) -> Vec<String> {

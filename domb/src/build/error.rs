@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Why nothing, or one domain, could not be built, and what a person can do.
 
-use domb_core::config::DomainName;
+use domb_core::config::{DomainName, Range};
 use domb_core::policy::Flask;
 use domb_core::units::{Domid, Mib};
 
@@ -89,6 +89,11 @@ pub enum Cause {
         /// As read back.
         real: String,
     },
+    /// The boot domain cannot give a range.
+    #[error(
+        "the boot domain may not give {0} away: Xen keeps it, or it was withheld before\nhint: `xl debug-keys q` and `xl dmesg` show the ranges domain 0 has; leave this one out"
+    )]
+    NotHeld(Range),
     /// A fresh domain is not paused.
     #[error("the fresh domain should be paused and is {0:?}")]
     NotPaused(State),

@@ -9,7 +9,7 @@ use domb_core::policy::Verdict;
 use crate::denials::Denied;
 use crate::exit::Exit;
 use crate::record::denial;
-use crate::{build, handoff, in_force, load, measure, own_label, policy, toolstack};
+use crate::{build, handoff, in_force, load, measure, own_label, policy, toolstack, withhold};
 
 /// Why a launch did not succeed: one variant for each step.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +41,9 @@ pub enum Error {
     /// Build.
     #[error(transparent)]
     Build(#[from] build::Error),
+    /// Hand-off: domain 0 may still have what another domain was given.
+    #[error(transparent)]
+    Withhold(#[from] withhold::Error),
     /// Hand-off.
     #[error(transparent)]
     HandOff(#[from] handoff::Error),
@@ -68,7 +71,7 @@ impl Error {
             Error::Script(_) => Exit::Script,
             Error::Denied { .. } => Exit::Denied,
             Error::Build(_) => Exit::Build,
-            Error::HandOff(_) => Exit::HandOff,
+            Error::Withhold(_) | Error::HandOff(_) => Exit::HandOff,
         }
     }
 

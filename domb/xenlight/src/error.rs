@@ -7,6 +7,10 @@ use std::io;
 
 use libxl_sys::libxl_error as xl;
 
+/// `errno` of Linux (`asm-generic/errno-base.h`), which Xen's are as well.
+const EPERM: i32 = 1;
+const EACCES: i32 = 13;
+
 /// `Result` with this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -119,6 +123,27 @@ pub enum Error {
         /// Release of the hypervisor.
         running: (u32, u32),
     },
+}
+
+impl Error {
+    /// Whether Xen itself refused (EPERM): the caller lacks what it asked for.
+    #[must_use]
+    pub fn is_not_permitted(&self) -> bool {
+        self.errno() == Some(EPERM)
+    }
+
+    /// Whether Flask refused (EACCES).
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        self.errno() == Some(EACCES)
+    }
+
+    fn errno(&self) -> Option<i32> {
+        match self {
+            Error::System { source, .. } => source.raw_os_error(),
+            _ => None,
+        }
+    }
 }
 
 /// A libxl return code, known or not (`libxl_error` in `libxl_types.idl`).

@@ -15,6 +15,11 @@ read -r up _ </proc/uptime
     time.tv_usec:) echo "alive $name uptime $up clock $seconds.$(printf %06d "$value")" ;;
     esac
 done
+# probe=ADDRESS: what this domain reads there, of the machine.
+if [ -n "$probe" ]; then
+    value=$(/bin/busybox devmem "$probe" 32 2>/dev/null) &&
+        echo "probe $name read $value" || echo "probe $name could not"
+fi
 # A guest that was given a probe tries what its label must not allow.
 if [ -e /bin/probe ]; then
     /bin/busybox insmod /lib/xen-privcmd.ko unrestricted=1 || echo "probe: no privcmd"

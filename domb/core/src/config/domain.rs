@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::{Range, Resource};
 use crate::units::{Domid, Mib};
 
 /// A `[[domain]]` table that passed every check of its own.
@@ -37,6 +38,10 @@ pub struct DomainConfig {
     pub seclabel: Option<String>,
     /// What the platform relies on it for; empty for a guest.
     pub roles: Vec<Role>,
+    /// Ranges of the machine that are written in its own table.
+    pub ranges: Vec<Range>,
+    /// Ranges of the machine that it names.
+    pub resources: Vec<Resource>,
     /// Domains that must have been started before this one.
     pub after: Vec<DomainName>,
     /// What the failure of this domain means for the launch.
@@ -132,6 +137,12 @@ impl DomainConfig {
     #[must_use]
     pub fn has_role(&self, role: Role) -> bool {
         self.roles.contains(&role)
+    }
+
+    /// Every range of the machine that it has for itself.
+    pub fn delegated(&self) -> impl Iterator<Item = &Range> {
+        let named = self.resources.iter().flat_map(|resource| &resource.ranges);
+        self.ranges.iter().chain(named)
     }
 }
 

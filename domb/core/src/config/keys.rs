@@ -12,16 +12,18 @@ pub(super) enum Section {
     Measure,
     Platform,
     Control,
+    Resource,
     Domain,
 }
 
 impl Section {
-    pub(super) const ALL: [Section; 5] = [
+    pub(super) const ALL: [Section; 6] = [
         Section::Top,
         Section::Domain,
         Section::Measure,
         Section::Control,
         Section::Platform,
+        Section::Resource,
     ];
 
     /// The keys it may have, in the order they are documented.
@@ -36,11 +38,13 @@ impl Section {
                 "measure",
                 "platform",
                 "control",
+                "resources",
                 "domain",
                 "data",
             ],
             Section::Measure => &["tpm", "pcr", "expect_initial"],
             Section::Platform => &["memory", "xen_cmdline"],
+            Section::Resource => &["iomem", "ioports", "irqs", "withheld"],
             Section::Control => &["ramdisk", "init", "args", "seclabel"],
             Section::Domain => &[
                 "name",
@@ -55,6 +59,10 @@ impl Section {
                 "uuid",
                 "seclabel",
                 "roles",
+                "iomem",
+                "ioports",
+                "irqs",
+                "resources",
                 "after",
                 "on_failure",
                 "libxl",
@@ -77,6 +85,7 @@ impl Section {
             Section::Measure => "[measure]",
             Section::Platform => "[platform]",
             Section::Control => "[control]",
+            Section::Resource => "[resources.NAME]",
             Section::Domain => "[[domain]]",
         }
     }
@@ -128,6 +137,8 @@ const OTHER_WORDS: &[(&str, &str)] = &[
     ("extra", "cmdline"),
     ("id", "domid"),
     ("image", "kernel"),
+    ("ioport", "ioports"),
+    ("irq", "irqs"),
     ("initramfs", "ramdisk"),
     ("initrd", "ramdisk"),
     ("kind", "type"),

@@ -8,7 +8,7 @@ use super::artefact::{Artefact, ArtefactKind};
 use super::faults::{Faults, Field, one_of, quote};
 use super::raw::{RawConfig, RawControl, RawDomain};
 use super::{AfterFailure, Config, Control, DomainConfig, DomainName, Exit, InitialValue, Uuid};
-use super::{departure, devices, libxl, rules, size, values, xen_cmdline};
+use super::{Resource, departure, devices, libxl, resources, rules, size, values, xen_cmdline};
 use crate::explain::Code;
 use crate::units::PcrIndex;
 
@@ -61,10 +61,15 @@ pub(super) fn config(raw: &RawConfig<'_>, bytes: &[u8], faults: &mut Faults<'_>)
             .hint("add [control] with ramdisk and init, or use \"halt\" or \"reboot\"");
         faults.add(fault);
     }
+    let resources = resources::resources(&raw.resources, faults);
+    let known = resources.as_deref().unwrap_or_default();
     let domains: Vec<Option<DomainConfig>> = raw
         .domains
         .iter()
-        .map(|raw| domain(raw, &mut artefacts, faults))
+        .map(|table| {
+            let named = resources::of_domain(table, &raw.resources, known, faults);
+            domain(table, named, &mut artefacts, faults)
+        })
         .collect();
     rules::check(raw, &domains, platform_memory.flatten(), faults);
     xen_cmdline::check(raw, &domains, faults);
@@ -72,6 +77,7 @@ pub(super) fn config(raw: &RawConfig<'_>, bytes: &[u8], faults: &mut Faults<'_>)
     if let Some(exit) = exit {
         departure::check(raw, exit, faults);
     }
+    resources::check(raw, &domains, faults);
 
     Some(Config {
         bytes: bytes.to_vec(),
@@ -90,6 +96,7 @@ pub(super) fn config(raw: &RawConfig<'_>, bytes: &[u8], faults: &mut Faults<'_>)
         control: control.map_or(Some(None), |control| control.map(Some))?,
         platform_memory: platform_memory.map_or(Some(None), |memory| memory.map(Some))?,
         xen_cmdline: raw.xen_cmdline.as_ref().map(|field| field.value.to_owned()),
+        resources: resources?,
         domains: domains.into_iter().collect::<Option<Vec<_>>>()?,
         data: raw.data.clone().into(),
         artefacts,
@@ -98,6 +105,7 @@ pub(super) fn config(raw: &RawConfig<'_>, bytes: &[u8], faults: &mut Faults<'_>)
 
 fn domain(
     raw: &RawDomain<'_>,
+    resources: Option<Vec<Resource>>,
     artefacts: &mut Vec<Artefact>,
     faults: &mut Faults<'_>,
 ) -> Option<DomainConfig> {
@@ -161,6 +169,7 @@ fn domain(
         .seclabel
         .as_ref()
         .map(|field| values::seclabel(field, faults));
+    let ranges = resources::meaning(&raw.ranges, faults);
     let libxl = libxl::pass_through(raw, faults);
 
     let name = name?;
@@ -192,6 +201,8 @@ fn domain(
         uuid: uuid?,
         seclabel: seclabel.map_or(Some(None), |label| label.map(Some))?,
         roles: raw.roles.iter().map(|field| field.value).collect(),
+        ranges: ranges?,
+        resources: resources?,
         // Names that no domain has are reported by the rules.
         after: raw
             .after

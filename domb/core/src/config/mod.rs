@@ -17,7 +17,9 @@ mod keys;
 mod libxl;
 mod meaning;
 mod nearest;
+mod range;
 mod raw;
+mod resources;
 mod roles;
 mod rules;
 mod schema;
@@ -38,6 +40,7 @@ use serde::Serialize;
 pub use artefact::{Artefact, ArtefactKind, resolve};
 pub use domain::{DomainConfig, DomainName, DomainType, OnFailure, Role, Uuid};
 pub use nearest::nearest;
+pub use range::{Range, Resource};
 pub use schema::schema;
 
 use faults::Faults;
@@ -76,6 +79,8 @@ pub struct Config {
     /// Xen's own command line where the integrator gives it: lets `domb check`
     /// hold it against the domains. A launch does not read it.
     pub xen_cmdline: Option<String>,
+    /// `[resources]`: ranges of the machine by name, in the file's order.
+    pub resources: Vec<Resource>,
     /// The domains in the file's order. Never empty.
     pub domains: Vec<DomainConfig>,
     /// `[data]`: the integrator's own values for the launch script, always an

@@ -11,6 +11,7 @@ use toml::de::DeTable;
 use super::faults::{Faults, Field, quote};
 use super::free::Purpose;
 use super::keys::Section;
+use super::resources::{RawRanges, RawResource};
 use super::table::Table;
 use super::{AfterFailure, Config, DomainType, OnFailure, Reclaim, Role, TpmMode};
 use crate::diagnostic::Diagnostic;
@@ -33,6 +34,7 @@ pub(super) struct RawConfig<'t> {
     pub(super) xen_cmdline: Option<Field<&'t str>>,
     pub(super) control: Option<RawControl<'t>>,
     pub(super) data: Map<String, Value>,
+    pub(super) resources: Vec<RawResource<'t>>,
     pub(super) domains: Vec<RawDomain<'t>>,
 }
 
@@ -60,6 +62,8 @@ pub(super) struct RawDomain<'t> {
     pub(super) uuid: Option<Field<&'t str>>,
     pub(super) seclabel: Option<Field<&'t str>>,
     pub(super) roles: Vec<Field<Role>>,
+    pub(super) ranges: RawRanges<'t>,
+    pub(super) resources: Vec<Field<&'t str>>,
     pub(super) after: Vec<Field<&'t str>>,
     pub(super) on_failure: Option<Field<OnFailure>>,
     pub(super) libxl: Option<Field<Map<String, Value>>>,
@@ -158,6 +162,7 @@ pub(super) fn read<'t>(root: &'t DeTable<'t>, faults: &mut Faults<'_>) -> RawCon
     let measure = top.table("measure", Section::Measure, faults);
     let platform = top.table("platform", Section::Platform, faults);
     let control = top.table("control", Section::Control, faults);
+    let resources = top.named("resources", Section::Resource, faults);
     let domains = top.tables("domain", Section::Domain, MAX_DOMAINS, faults);
     if domains.is_empty() && top.is_vacant("domain") {
         let fault = faults
@@ -192,6 +197,10 @@ pub(super) fn read<'t>(root: &'t DeTable<'t>, faults: &mut Faults<'_>) -> RawCon
             .json("data", Purpose::Data, faults)
             .map(|f| f.value)
             .unwrap_or_default(),
+        resources: resources
+            .into_iter()
+            .map(|table| RawResource::read(table, faults))
+            .collect(),
         domains: domains
             .into_iter()
             .map(|table| read_domain(table, faults))
@@ -231,6 +240,8 @@ fn read_domain<'t>(table: Table<'t>, faults: &mut Faults<'_>) -> RawDomain<'t> {
         uuid: table.text("uuid", faults),
         seclabel: table.text("seclabel", faults),
         roles: table.words("roles", ROLES, faults),
+        ranges: RawRanges::read(&table, faults),
+        resources: table.texts("resources", faults),
         after: table.texts("after", faults),
         on_failure: table.word("on_failure", ON_FAILURE, faults),
         libxl: table.json("libxl", Purpose::Libxl, faults),

@@ -37,7 +37,11 @@ pub(super) fn check(domains: &[RawDomain<'_>], faults: &mut Faults<'_>) {
             }
             match field.value {
                 Role::Xenstore => xenstore(domain, field, faults),
-                Role::Control | Role::Hardware => pv(domain, field, faults),
+                Role::Control => pv(domain, field, faults),
+                Role::Hardware => {
+                    pv(domain, field, faults);
+                    no_ranges(domain, field, IT_HAS_THE_REST, faults);
+                }
             }
         }
     }
@@ -131,6 +135,27 @@ fn after_hardware(domains: &[RawDomain<'_>], faults: &mut Faults<'_>) {
         }
     }
 }
+const STORE_NEEDS_NONE: &str =
+    "XenStore needs none, and libxl, which would give it, has no part in building it";
+const IT_HAS_THE_REST: &str =
+    "it has all that no other domain has, and the boot domain has nothing more to give it";
+
+/// A domain that cannot be given ranges of the machine.
+fn no_ranges(domain: &RawDomain<'_>, role: &Field<Role>, why: &str, faults: &mut Faults<'_>) {
+    let named = domain.resources.first();
+    let named = named.map(|field| ("resources", &field.span));
+    let Some((key, span)) = domain.ranges.first().or(named) else {
+        return;
+    };
+    let word = role.value.as_str();
+    let fault = faults
+        .error(Code::Roles, format!("the {word} domain has `{key}`"))
+        .at(span.clone())
+        .also(role.span.clone(), "its role")
+        .because(why)
+        .hint(format!("leave `{key}` out"));
+    faults.add(fault);
+}
 
 fn xenstore(domain: &RawDomain<'_>, role: &Field<Role>, faults: &mut Faults<'_>) {
     if let Some(kind) = domain
@@ -153,6 +178,7 @@ fn xenstore(domain: &RawDomain<'_>, role: &Field<Role>, faults: &mut Faults<'_>)
             .hint("leave `ramdisk` out");
         faults.add(fault);
     }
+    no_ranges(domain, role, STORE_NEEDS_NONE, faults);
     let more = [
         (
             domain.after.first().map(|field| &field.span),

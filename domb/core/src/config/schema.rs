@@ -89,6 +89,15 @@ fn property(section: Section, key: &str) -> (Map<String, Value>, &'static str) {
             table(Section::Control).into(),
             "what domain 0 becomes after the hand-off",
         ),
+        (Section::Top, "resources") => (
+            json!({ "type": "object", "propertyNames": { "pattern": "^[A-Za-z0-9._-]{1,64}$" }, "additionalProperties": resource() }),
+            "ranges of the machine by name, for domains and the launch script",
+        ),
+        (Section::Resource, "withheld") => (
+            json!({ "type": "boolean", "default": false }),
+            "keep the hardware domain from it even if no other domain has it",
+        ),
+        (Section::Resource, key) => ranges(key),
         (Section::Top, "domain") => (domains(), "the domains, in any order"),
         (Section::Top, "data") => (free(), "values for the launch script"),
         (Section::Measure, "tpm") => (words(TPM), "whether a launch without a TPM is a launch"),
@@ -178,6 +187,11 @@ fn domain(key: &str) -> (Value, &'static str) {
             json!({ "type": "array", "items": { "enum": ROLES.iter().map(|(word, _)| *word).collect::<Vec<_>>() } }),
             "what the platform relies on the domain for",
         ),
+        "resources" => (
+            json!({ "type": "array", "items": { "type": "string" } }),
+            "names of [resources] that the domain has for itself",
+        ),
+        "iomem" | "ioports" | "irqs" => ranges(key),
         "after" => (
             json!({ "type": "array", "items": { "type": "string" } }),
             "the domains that are started before this one",
@@ -189,6 +203,36 @@ fn domain(key: &str) -> (Value, &'static str) {
         "libxl" => (pass_through(), "further fields of libxl_domain_config"),
         _ => (json!({}), ""),
     }
+}
+
+/// A list of ranges.
+fn ranges(key: &str) -> (Value, &'static str) {
+    let list = |item: Value| json!({ "type": "array", "items": item });
+    match key {
+        "iomem" => (
+            list(
+                json!({ "type": "string", "pattern": "^(0x)?[0-9a-fA-F]+,(0x)?0*[1-9a-fA-F][0-9a-fA-F]*(@(0x)?[0-9a-fA-F]+)?$" }),
+            ),
+            "pages of I/O memory that the domain has for itself, as in \"fed40,1\"",
+        ),
+        "ioports" => (
+            list(
+                json!({ "type": "string", "pattern": "^(0x)?0*[0-9a-fA-F]{1,4}(-(0x)?0*[0-9a-fA-F]{1,4})?$" }),
+            ),
+            "I/O ports that the domain has for itself, as in \"2f8-2ff\"",
+        ),
+        _ => (
+            list(json!({ "type": "integer", "minimum": 1, "maximum": u16::MAX })),
+            "interrupts that the domain has for itself",
+        ),
+    }
+}
+
+fn resource() -> Value {
+    let mut resource = table(Section::Resource);
+    let some = ["iomem", "ioports", "irqs"].map(|key| json!({ "required": [key] }));
+    resource.insert("anyOf".to_owned(), json!(some));
+    resource.into()
 }
 
 fn domains() -> Value {

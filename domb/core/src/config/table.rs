@@ -129,6 +129,83 @@ impl<'t> Table<'t> {
         number.map(|number| field.with(number))
     }
 
+    /// The list of whole numbers at `key`; a fault for each element that is
+    /// none.
+    pub(super) fn integers(&self, key: &str, faults: &mut Faults<'_>) -> Vec<Field<i64>> {
+        let Some(field) = self.find(key) else {
+            return Vec::new();
+        };
+        let hint = format!("write a list of numbers, as in {key} = [5, 6]");
+        let DeValue::Array(array) = field.value else {
+            wrong_type(&field, "a list of whole numbers", &hint, faults);
+            return Vec::new();
+        };
+        let mut numbers = Vec::new();
+        for (index, element) in array.iter().enumerate() {
+            let element = Field {
+                value: element.get_ref(),
+                span: element.span(),
+                key: format!("{}[{index}]", field.key),
+            };
+            let number = match element.value {
+                DeValue::Integer(digits) => {
+                    i64::from_str_radix(digits.as_str(), digits.radix()).ok()
+                }
+                _ => None,
+            };
+            match number {
+                Some(number) => numbers.push(element.with(number)),
+                None => wrong_type(&element, "a whole number", &hint, faults),
+            }
+        }
+        numbers
+    }
+
+    /// `true` or `false` at `key`; a fault if it is something else.
+    pub(super) fn flag(&self, key: &str, faults: &mut Faults<'_>) -> Option<Field<bool>> {
+        let field = self.find(key)?;
+        if let DeValue::Boolean(flag) = field.value {
+            return Some(field.with(*flag));
+        }
+        let hint = format!("write {key} = true, without quotes");
+        wrong_type(&field, "true or false", &hint, faults);
+        None
+    }
+
+    /// The tables of the table at `key`, by name.
+    pub(super) fn named(
+        &self,
+        key: &str,
+        section: Section,
+        faults: &mut Faults<'_>,
+    ) -> Vec<(Field<&'t str>, Table<'t>)> {
+        let Some(field) = self.find(key) else {
+            return Vec::new();
+        };
+        let hint = format!("write each as a table of its own: {}", section.title());
+        let DeValue::Table(entries) = field.value else {
+            wrong_type(&field, "a table of tables", &hint, faults);
+            return Vec::new();
+        };
+        let mut tables = Vec::new();
+        for (name, value) in entries {
+            let at = Field {
+                value: value.get_ref(),
+                span: name.span(),
+                key: format!("{}.{}", field.key, quote(name.get_ref())),
+            };
+            match at.value {
+                DeValue::Table(entries) => {
+                    let named = at.with(&**name.get_ref());
+                    let table = Table::open(section, at.key, at.span, entries, faults);
+                    tables.push((named, table));
+                }
+                _ => wrong_type(&at, "a table", &hint, faults),
+            }
+        }
+        tables
+    }
+
     /// The list of texts at `key`; a fault for each element that is no text.
     pub(super) fn texts(&self, key: &str, faults: &mut Faults<'_>) -> Vec<Field<&'t str>> {
         let Some(field) = self.find(key) else {

@@ -17,6 +17,10 @@ pub(super) struct XenCmdline<'t> {
     has_dom0_mem: bool,
     flask: Option<&'t str>,
     hardware_dom: Option<u64>,
+    /// Whether Xen uses the first serial port.
+    pub(super) com1: bool,
+    /// Whether Xen uses the second.
+    pub(super) com2: bool,
 }
 
 impl<'t> XenCmdline<'t> {
@@ -31,6 +35,8 @@ impl<'t> XenCmdline<'t> {
                     found.dom0_mem = amount.or(found.dom0_mem);
                 }
                 Some(("flask", value)) => found.flask = Some(value),
+                Some(("com1", _)) => found.com1 = true,
+                Some(("com2", _)) => found.com2 = true,
                 Some(("hardware_dom", value)) => found.hardware_dom = value.parse().ok(),
                 _ => {}
             }

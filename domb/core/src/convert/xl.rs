@@ -285,6 +285,6 @@ const OTHERS: &[(&str, &str)] = &[
     ),
     (
         "iomem ioports irqs",
-        "write it in [domain.libxl.b_info] as libxl has it, if the boot domain may pass it on",
+        "write it as `iomem`, `ioports` or `irqs` of [[domain]], if no other domain has it",
     ),
 ];

@@ -6,6 +6,7 @@
 //! not given to another fault.
 
 mod artefacts;
+mod delegation;
 mod departure;
 mod file;
 mod rules;
@@ -86,6 +87,10 @@ pub enum Code {
     DepartureLabel = 81,
     OtherExit = 82,
     HardwareDomid = 83,
+    Range = 100,
+    ResourceUnknown = 101,
+    RangeTwice = 102,
+    RangeOfXen = 103,
     FlaskPolicy = 110,
 }
 
@@ -138,16 +143,18 @@ pub struct Explanation {
 
 /// Every explanation, in the order of the codes.
 pub fn all() -> impl Iterator<Item = &'static Explanation> {
-    [
+    let tables = [
         file::TABLE,
         values::TABLE,
         rules::TABLE,
         artefacts::TABLE,
         departure::TABLE,
         artefacts::LATER,
-    ]
-    .into_iter()
-    .flatten()
+        delegation::TABLE,
+    ];
+    let mut all: Vec<&Explanation> = tables.into_iter().flatten().collect();
+    all.sort_by_key(|entry| entry.code);
+    all.into_iter()
 }
 
 #[cfg(test)]

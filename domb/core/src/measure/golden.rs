@@ -71,6 +71,7 @@ impl Input {
                     .iter()
                     .map(|(text, keys)| (name(text), keys.as_object().unwrap().clone()))
                     .collect(),
+                withheld: Vec::new(),
             };
             events.push(verdict_event(&config, &verdict, &self.banks).unwrap());
         }

@@ -69,6 +69,8 @@ pub struct VerdictRecord {
     /// What the launch script changes in them: per domain, keys of its table
     /// and their new values.
     pub changes: BTreeMap<DomainName, Map<String, Value>>,
+    /// Resources that the launch script keeps from the hardware domain.
+    pub withheld: Vec<String>,
 }
 
 impl VerdictRecord {
@@ -82,6 +84,7 @@ impl VerdictRecord {
                 .map(|domain| domain.name.clone())
                 .collect(),
             changes: BTreeMap::new(),
+            withheld: Vec::new(),
         }
     }
 

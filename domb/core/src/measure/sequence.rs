@@ -158,7 +158,11 @@ pub fn verdict_event(
         pcr: config.pcr,
         banks,
     };
-    Ok(maker.text(Component::Verdict, None, &json!({"domains": domains})))
+    let mut text = json!({"domains": domains});
+    if !verdict.withheld.is_empty() {
+        text["withheld"] = json!(verdict.withheld);
+    }
+    Ok(maker.text(Component::Verdict, None, &text))
 }
 
 /// The last event of a launch. `left_out` are the domains that were allowed
@@ -219,9 +223,12 @@ pub(super) fn start_text() -> String {
 pub fn domain_config(domain: &DomainConfig) -> Value {
     let mut after: Vec<&DomainName> = domain.after.iter().collect();
     after.sort_unstable();
+    let mut delegated: Vec<String> = domain.delegated().map(ToString::to_string).collect();
+    delegated.sort_unstable();
+    delegated.dedup();
     json!({
         "after": after,
-        "delegated": [],
+        "delegated": delegated,
         "devices": [],
         "domid": domain.domid,
         "libxl": domain.libxl,

@@ -109,6 +109,10 @@ impl Block {
                 flatten("", libxl, &mut lines);
                 Block::new(heading("create", name), lines)
             }
+            Step::Withhold { range } => Block::new(
+                "withhold from the hardware domain".to_owned(),
+                vec![range.clone()],
+            ),
             Step::Unpause { name, domid } => {
                 Block::new(heading("unpause", name), vec![format!("domid {domid}")])
             }

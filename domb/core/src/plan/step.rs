@@ -31,6 +31,11 @@ pub enum Step {
         /// are named as in the launch configuration.
         libxl: Value,
     },
+    /// Keep the hardware domain from a range of the machine.
+    Withhold {
+        /// The range, as `iomem fed40,1`.
+        range: String,
+    },
     /// Let the domain run.
     Unpause {
         /// The domain.
@@ -94,6 +99,7 @@ impl fmt::Display for Step {
             }
             Step::Decide(decided) => write!(f, "decide   {}", decided.name),
             Step::Create { name, domid, .. } => write!(f, "create   {domid:>5} {name}"),
+            Step::Withhold { range } => write!(f, "withhold {range}"),
             Step::Unpause { name, domid } => write!(f, "unpause  {domid:>5} {name}"),
             Step::Destroy { name, domid } => write!(f, "destroy  {domid:>5} {name}"),
         }

@@ -59,10 +59,18 @@ pub(super) fn register(table: &mut Table<'_>) {
         function "start_after(plan, name, other)" -> "()" = |c: NativeCallContext, p: &mut Plan, name: &str, other: &str| p.start_after(&c, name, other);
         /// Boots the domain from another of its images.
         function "use_image(plan, name, image)" -> "()" = |c: NativeCallContext, p: &mut Plan, name: &str, image: &str| p.use_image(&c, name, image);
-        /// Gives the domain the resource of that name.
-        function "grant(plan, name, resource)" -> "()" = |c: NativeCallContext, p: &mut Plan, name: &str, resource: &str| p.answer(&c, |draft| draft.grant(name, resource, true));
+        /// Gives the domain the resource of that name, which the hardware
+        /// domain then has no longer.
+        function "grant(plan, name, resource)" -> "()" = |c: NativeCallContext, p: &mut Plan, name: &str, resource: &str| p.grant(&c, name, resource, true);
         /// Keeps the resource of that name from the domain, whatever else would give it. Final.
-        function "withhold(plan, name, resource)" -> "()" = |c: NativeCallContext, p: &mut Plan, name: &str, resource: &str| p.answer(&c, |draft| draft.grant(name, resource, false));
+        function "withhold(plan, name, resource)" -> "()" = |c: NativeCallContext, p: &mut Plan, name: &str, resource: &str| p.grant(&c, name, resource, false);
+        /// Keeps the resource of that name from the hardware domain, even if
+        /// no other domain has it.
+        function "withhold(plan, resource)" -> "()" = |c: NativeCallContext, p: &mut Plan, resource: &str| p.answer(&c, |draft| {
+            draft.resource(resource)?;
+            draft.said.withheld.insert(resource.to_owned());
+            Ok(())
+        });
     }
 }
 
@@ -129,18 +137,61 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// Notes the grant, and what becomes of the domain's `resources`.
+    fn grant(
+        &self,
+        context: &NativeCallContext<'_>,
+        name: &str,
+        resource: &str,
+        granted: bool,
+    ) -> Result<(), Box<rhai::EvalAltResult>> {
+        let line = context.call_position().line().unwrap_or(0);
+        self.answer(context, |draft| {
+            draft.grant(name, resource, granted)?;
+            let index = draft.find(name)?;
+            let (domain, changes) = draft.domain(index);
+            let now = changes.get("resources").map(|change| change.value.clone());
+            let mut now = match now {
+                Some(Value::Array(names)) => names,
+                _ => domain
+                    .resources
+                    .iter()
+                    .map(|it| it.as_str().into())
+                    .collect(),
+            };
+            if now.iter().any(|it| it == resource) == granted {
+                return Ok(());
+            }
+            match granted {
+                true => now.push(resource.into()),
+                false => now.retain(|it| it != resource),
+            }
+            let value = now.into();
+            changes.insert("resources", Change { value, line });
+            Ok(())
+        })
+    }
+}
+
 impl Draft {
+    /// There is a resource of that name.
+    fn resource(&self, resource: &str) -> Outcome {
+        if self.facts.resources.iter().any(|known| known == resource) {
+            return Ok(());
+        }
+        let known = plain(&self.facts.resources.join(", "), 400);
+        let hint = match known.is_empty() {
+            true => "the configuration names no resource".to_owned(),
+            false => format!("the resources are {known}"),
+        };
+        let message = format!("no resource is called {:?}", plain(resource, 80));
+        Err(Raised::new(message, Some(&hint)))
+    }
+
     fn grant(&mut self, name: &str, resource: &str, granted: bool) -> Outcome {
         let index = self.find(name)?;
-        if !self.facts.resources.iter().any(|known| known == resource) {
-            let known = plain(&self.facts.resources.join(", "), 400);
-            let hint = match known.is_empty() {
-                true => "the configuration names no resource".to_owned(),
-                false => format!("the resources are {known}"),
-            };
-            let message = format!("no resource is called {:?}", plain(resource, 80));
-            return Err(Raised::new(message, Some(&hint)));
-        }
+        self.resource(resource)?;
         let domain = self.facts.domains[index].name.clone();
         let grant = Grant {
             domain,

@@ -13,7 +13,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::verdict::Approval;
-use crate::config::{AfterFailure, Config, DomainConfig, Exit, OnFailure, TpmMode};
+use crate::config::{AfterFailure, Config, DomainConfig, Exit, OnFailure, Range, TpmMode};
 use crate::diagnostic::{self, Diagnostic};
 
 /// A configuration after the launch script. Holding one proves that it passed
@@ -93,6 +93,17 @@ fn written(config: &Config, approval: &Approval, script: &str) -> String {
         line(&mut out, "init", &json!(control.init), "");
         line(&mut out, "args", &json!(control.args), "");
     }
+    for resource in &config.resources {
+        heading(&mut out, &format!("[resources.{}]", quoted(&resource.name)));
+        for kind in ["iomem", "ioports", "irqs"] {
+            let ranges = resource.ranges.iter().filter(|range| range.key() == kind);
+            let ranges: Vec<Value> = ranges.map(Range::written).collect();
+            let ranges = Some(ranges).filter(|ranges| !ranges.is_empty());
+            line(&mut out, kind, &json!(ranges), "");
+        }
+        let withheld = resource.withheld || approval.verdict().withheld().contains(&resource.name);
+        line(&mut out, "withheld", &json!(withheld), "");
+    }
     for decision in approval.decisions() {
         let domain = config.domain(&decision.name);
         let domain = domain.expect("a verdict is about the domains of its configuration");
@@ -123,10 +134,18 @@ fn keys(domain: &DomainConfig) -> Map<String, Value> {
         uuid,
         seclabel,
         roles,
+        ranges,
+        resources,
         after,
         on_failure,
         libxl,
     } = domain;
+    let of_kind = |kind: &str| {
+        let written = ranges.iter().filter(|range| range.key() == kind);
+        let written: Vec<Value> = written.map(Range::written).collect();
+        json!(Some(written).filter(|ranges| !ranges.is_empty()))
+    };
+    let resources: Vec<&str> = resources.iter().map(|it| it.name.as_str()).collect();
     let on_failure = match on_failure {
         OnFailure::Stop => "stop",
         OnFailure::Skip => "skip",
@@ -154,6 +173,13 @@ fn keys(domain: &DomainConfig) -> Map<String, Value> {
         (
             "roles",
             json!(Some(roles).filter(|roles| !roles.is_empty())),
+        ),
+        ("iomem", of_kind("iomem")),
+        ("ioports", of_kind("ioports")),
+        ("irqs", of_kind("irqs")),
+        (
+            "resources",
+            json!(Some(resources).filter(|names| !names.is_empty())),
         ),
         ("after", json!(after)),
         ("on_failure", json!(on_failure)),
@@ -327,6 +353,46 @@ after = ["net"]
         assert_eq!(domain("web").cmdline, "console=hvc0 quiet ro");
         let after: Vec<&str> = domain("web").after.iter().map(DomainName::as_str).collect();
         assert_eq!(after, ["net", "store"]);
+    }
+
+    #[test]
+    fn resources_are_granted_and_withheld_by_name() {
+        let text = format!("{FILE}\n[resources.tpm]\niomem = [\"fed40,5\"]\n[resources.rtc]\nioports = [\"70-71\"]\n")
+            .replace("name = \"store\"", "name = \"store\"\nresources = [\"rtc\"]");
+        let config = Config::parse("launch.toml", text.as_bytes()).unwrap();
+        let facts = Facts {
+            resources: vec!["tpm".to_owned(), "rtc".to_owned()],
+            ..three()
+        };
+        let plan = |body: &str| {
+            let text = format!("fn launch(facts, plan) {{\nplan.allow_all(); {body}\nplan }}");
+            let script = Script::new("launch.rhai", text.as_bytes()).unwrap();
+            let verdict = decide(Some(&script), &facts, &Limits::default(), || false);
+            let approval = verdict.unwrap_or_else(|error| panic!("{error}")).approve();
+            effective(&config, &approval.unwrap(), "launch.rhai")
+        };
+        let given = |plan: &Effective, name: &str| {
+            let domain = plan.config.domain(name).unwrap();
+            domain
+                .delegated()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+        };
+        let granted = plan("plan.grant(\"net\", \"tpm\"); plan.withhold(\"rtc\");").unwrap();
+        assert_eq!(given(&granted, "net"), ["iomem fed40,5"]);
+        let kept = |plan: &Effective| {
+            let all = plan.config.resources.iter();
+            all.filter(|r| r.withheld)
+                .map(|r| r.name.clone())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(kept(&granted), ["rtc"]);
+        let two = plan("plan.grant(\"net\", \"tpm\"); plan.grant(\"web\", \"tpm\");");
+        let two = two.expect_err("two owners").to_string();
+        assert!(
+            two.contains("C102") && two.contains("# launch.rhai:2"),
+            "{two}"
+        );
     }
 
     #[test]

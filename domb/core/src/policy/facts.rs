@@ -67,6 +67,9 @@ pub struct DomainFacts {
     /// Domains it starts after.
     #[serde(default)]
     pub after: Vec<String>,
+    /// The resources it has, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<String>,
     /// The kernel image.
     pub kernel: FileFacts,
     /// The ramdisk, where it has one.
@@ -232,7 +235,11 @@ impl Facts {
             domains,
             platform,
             tpm,
-            resources: vec![],
+            resources: config
+                .resources
+                .iter()
+                .map(|resource| resource.name.clone())
+                .collect(),
             data,
         })
     }
@@ -278,6 +285,11 @@ impl DomainFacts {
                 .after
                 .iter()
                 .map(|name| name.as_str().to_owned())
+                .collect(),
+            resources: domain
+                .resources
+                .iter()
+                .map(|resource| resource.name.clone())
                 .collect(),
             kernel,
             ramdisk,
@@ -326,6 +338,7 @@ pub(crate) mod tests {
                 seclabel: None,
                 uuid: format!("00000000-0000-4000-8000-{domid:012}"),
                 after: after.iter().map(|&name| name.to_owned()).collect(),
+                resources: vec![],
                 kernel: file("vmlinuz".to_owned(), "a"),
                 ramdisk: Some(file(format!("{name}.cpio"), "b")),
                 images: BTreeMap::new(),

@@ -170,6 +170,11 @@ fn register(table: &mut Table<'_>) {
         function "reason(answer, name)" -> "string" = Answer::reason;
         /// The new value of a domain's key, as `launch.toml` has it; `()` if it is not changed.
         function "changed(answer, name, key)" -> "value or ()" = Answer::changed;
+        /// Names of the resources that the script keeps from the hardware domain.
+        property "withheld" -> "array of string" = |a: &mut Answer| -> Array {
+            let names = a.result.iter().flat_map(Verdict::withheld);
+            names.map(|name| name.as_str().into()).collect()
+        };
         /// Why the whole launch is refused; `()` if it is not.
         property "refused" -> "string or ()" = |a: &mut Answer| match &*a.result {
             Ok(verdict) => verdict.refused().map_or(Dynamic::UNIT, Into::into),

@@ -22,6 +22,8 @@ pub struct Verdict {
     domains: Vec<Decision>,
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     grants: BTreeSet<Grant>,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    withheld: BTreeSet<String>,
     log: Vec<String>,
 }
 
@@ -91,6 +93,8 @@ pub(super) struct Said {
     pub(super) answers: Vec<Answer>,
     pub(super) changes: Vec<Changes>,
     pub(super) grants: BTreeSet<Grant>,
+    /// Resources that the hardware domain is kept from.
+    pub(super) withheld: BTreeSet<String>,
     /// Why the whole launch is refused.
     pub(super) refused: Option<String>,
     /// What it wrote into the report.
@@ -126,6 +130,7 @@ impl Verdict {
             answers,
             changes,
             grants,
+            withheld,
             refused,
             log,
         } = said;
@@ -155,6 +160,7 @@ impl Verdict {
             refused,
             domains,
             grants: BTreeSet::new(),
+            withheld,
             log,
         };
         verdict.grants = grants
@@ -168,6 +174,12 @@ impl Verdict {
     #[must_use]
     pub fn grants(&self) -> &BTreeSet<Grant> {
         &self.grants
+    }
+
+    /// Names of the resources that the hardware domain is kept from.
+    #[must_use]
+    pub fn withheld(&self) -> &BTreeSet<String> {
+        &self.withheld
     }
 
     /// Who decided.
@@ -235,6 +247,9 @@ impl Verdict {
         {
             let verb = if *granted { "grant" } else { "withhold" };
             push(&mut text, &[verb, &quoted(domain), &quoted(resource)]);
+        }
+        for resource in &self.withheld {
+            push(&mut text, &["withhold-from-hardware", &quoted(resource)]);
         }
         text
     }

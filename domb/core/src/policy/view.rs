@@ -111,6 +111,8 @@ fn domain(table: &mut Table<'_>) {
         property "uuid" -> "string" = |d: &mut Domain| d.0.uuid.clone();
         /// Names of the domains it starts after.
         property "after" -> "array of string" = |d: &mut Domain| texts(&d.0.after);
+        /// Names of the resources it has.
+        property "resources" -> "array of string" = |d: &mut Domain| texts(&d.0.resources);
         /// The kernel image.
         property "kernel" -> "File" = |d: &mut Domain| File(Rc::new(d.0.kernel.clone()));
         /// The ramdisk; `()` if it has none.

@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use super::{
-    by_hand, domain, ended_with, ensure, failures, launch_step, same_bytes, same_domains, scripts,
-    standing,
+    by_hand, delegated, domain, ended_with, ensure, failures, launch_step, same_bytes,
+    same_domains, scripts, standing,
 };
 use crate::bench::Bench;
 use crate::boot::{Boot, Case, End};
@@ -29,6 +29,7 @@ pub fn boot() -> Boot {
     )];
     cases.extend(scripts::cases());
     cases.extend(failures::cases());
+    cases.extend(delegated::cases());
     cases.push(same_bytes::case());
     Boot {
         name: "launches",

@@ -5,6 +5,7 @@
 
 pub mod boot_domain;
 pub mod by_hand;
+pub mod delegated;
 pub mod disaggregated;
 pub mod example;
 pub mod failures;

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Ranges of the machine that one domain has for itself: pages of I/O memory,
+//! I/O ports, interrupts. They are written as xl.cfg has them
+//! (`docs/man/xl.cfg.5.pod.in`: `iomem`, `ioports`, `irqs`).
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+/// One range that a domain may be given.
+///
+/// Holding one proves that it is not empty, and ends before the largest page,
+/// port or interrupt there can be.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Range {
+    /// Pages of I/O memory.
+    Iomem {
+        /// The first machine frame.
+        frame: u64,
+        /// How many.
+        frames: u64,
+        /// The guest frame it begins at, where that is another.
+        gfn: Option<u64>,
+    },
+    /// I/O ports, both ends included.
+    Ioports {
+        /// The first.
+        first: u16,
+        /// The last.
+        last: u16,
+    },
+    /// A physical interrupt.
+    Irq(u16),
+}
+
+/// Frames of 4 KiB in 52 bits, the most an x86 machine can address.
+const FRAMES: u64 = 1 << 40;
+
+impl Range {
+    /// `START,COUNT` or `START,COUNT@GFN`, hexadecimal frame numbers.
+    #[must_use]
+    pub fn iomem(text: &str) -> Option<Range> {
+        let (pages, gfn) = match text.split_once('@') {
+            Some((pages, gfn)) => (pages, Some(hex(gfn)?)),
+            None => (text, None),
+        };
+        let (frame, frames) = pages.split_once(',')?;
+        let (frame, frames) = (hex(frame)?, hex(frames)?);
+        let ends = |start: u64| start.checked_add(frames).is_some_and(|end| end <= FRAMES);
+        let fits = frames > 0 && ends(frame) && gfn.is_none_or(ends);
+        fits.then_some(Range::Iomem { frame, frames, gfn })
+    }
+
+    /// `FIRST-LAST` or one port, hexadecimal.
+    #[must_use]
+    pub fn ioports(text: &str) -> Option<Range> {
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        let port = |text| u16::try_from(hex(text)?).ok();
+        let (first, last) = (port(first)?, port(last)?);
+        (first <= last).then_some(Range::Ioports { first, last })
+    }
+
+    /// A number, from 1.
+    #[must_use]
+    pub fn irq(number: i64) -> Option<Range> {
+        let number = u16::try_from(number).ok().filter(|irq| *irq > 0)?;
+        Some(Range::Irq(number))
+    }
+
+    /// Whether a part of one is a part of the other.
+    #[must_use]
+    pub fn overlaps(&self, other: &Range) -> bool {
+        let (kind, first, last) = self.span();
+        let (other_kind, other_first, other_last) = other.span();
+        kind == other_kind && first <= other_last && other_first <= last
+    }
+
+    /// The key that a range of its kind is written under.
+    #[must_use]
+    pub fn key(&self) -> &'static str {
+        self.span().0
+    }
+
+    /// Kind, first and last.
+    fn span(&self) -> (&'static str, u64, u64) {
+        match *self {
+            Range::Iomem { frame, frames, .. } => ("iomem", frame, frame + (frames - 1)),
+            Range::Ioports { first, last } => ("ioports", first.into(), last.into()),
+            Range::Irq(number) => ("irqs", number.into(), number.into()),
+        }
+    }
+
+    /// It as the configuration has it: text, or a number.
+    #[must_use]
+    pub fn written(&self) -> Value {
+        match *self {
+            Range::Iomem {
+                frame,
+                frames,
+                gfn: None,
+            } => json!(format!("{frame:x},{frames:x}")),
+            Range::Iomem {
+                frame,
+                frames,
+                gfn: Some(gfn),
+            } => {
+                json!(format!("{frame:x},{frames:x}@{gfn:x}"))
+            }
+            Range::Ioports { first, last } if first == last => json!(format!("{first:x}")),
+            Range::Ioports { first, last } => json!(format!("{first:x}-{last:x}")),
+            Range::Irq(number) => json!(number),
+        }
+    }
+}
+
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self {
+            Range::Iomem { .. } => "iomem",
+            Range::Ioports { .. } => "ioports",
+            Range::Irq(_) => "irq",
+        };
+        match self.written() {
+            Value::String(text) => write!(f, "{what} {text}"),
+            other => write!(f, "{what} {other}"),
+        }
+    }
+}
+
+/// Ranges under a name, so that domains and the launch script can refer to
+/// them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Resource {
+    /// Its name.
+    pub name: String,
+    /// At least one range.
+    pub ranges: Vec<Range>,
+    /// Whether the hardware domain is kept from it even if no other domain
+    /// has it.
+    pub withheld: bool,
+}
+
+/// Digits as C's `%x` reads them, and nothing else.
+fn hex(text: &str) -> Option<u64> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    let whole = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    whole
+        .then(|| u64::from_str_radix(digits, 16).ok())
+        .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn ranges_are_read_as_xl_reads_them() {
+        for (text, shown) in [
+            ("fed40,1", "iomem fed40,1"),
+            ("0xFED40,0x5@10", "iomem fed40,5@10"),
+        ] {
+            assert_eq!(Range::iomem(text).unwrap().to_string(), shown);
+        }
+        assert_eq!(
+            Range::ioports("2f8-2ff").unwrap().to_string(),
+            "ioports 2f8-2ff"
+        );
+        assert_eq!(Range::ioports("70").unwrap().to_string(), "ioports 70");
+        assert_eq!(Range::irq(5).unwrap().to_string(), "irq 5");
+    }
+
+    #[test]
+    fn what_is_no_range_is_none() {
+        for text in [
+            "",
+            "fed40",
+            "fed40,0",
+            ",1",
+            "fed40,1@",
+            "-1,1",
+            "+1,1",
+            "g,1",
+            "fed40, 1",
+            "ffffffffffffffff,1",
+            "10000000000,1",
+            "0,10000000001",
+            "1,1@ffffffffff",
+        ] {
+            let fits = text == "1,1@ffffffffff";
+            assert_eq!(Range::iomem(text).is_some(), fits, "{text}");
+        }
+        for text in ["", "-", "3ff-3f8", "10000", "3f8-", "3f8--3ff"] {
+            assert_eq!(Range::ioports(text), None, "{text}");
+        }
+        for number in [-1, 0, 65536] {
+            assert_eq!(Range::irq(number), None, "{number}");
+        }
+    }
+
+    #[test]
+    fn ranges_of_different_kinds_never_overlap() {
+        let page = Range::iomem("5,1").unwrap();
+        assert!(!page.overlaps(&Range::ioports("5").unwrap()));
+        assert!(!page.overlaps(&Range::irq(5).unwrap()));
+        assert!(page.overlaps(&Range::iomem("0,6").unwrap()));
+        assert!(!page.overlaps(&Range::iomem("6,1").unwrap()));
+    }
+
+    proptest! {
+        #[test]
+        fn a_range_is_read_back_as_it_is_written(
+            frame in 0..FRAMES - 1, frames in 1..1u64 << 20, gfn in prop::option::of(0..FRAMES - (1 << 20)),
+            first in 0..=u16::MAX, length in 0..=u16::MAX,
+        ) {
+            let frames = frames.min(FRAMES - frame);
+            let iomem = Range::Iomem { frame, frames, gfn };
+            prop_assert_eq!(Range::iomem(iomem.written().as_str().unwrap()), Some(iomem));
+            let ports = Range::Ioports { first, last: first.saturating_add(length) };
+            prop_assert_eq!(Range::ioports(ports.written().as_str().unwrap()), Some(ports));
+        }
+    }
+}

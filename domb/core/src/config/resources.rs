@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Ranges that domains are given: what the file says, what it means, and the
+//! rules between them. A range has one owner, and the boot domain can give
+//! only what Xen let it have.
+
+use super::DomainConfig;
+use super::faults::{Faults, Field, quote};
+use super::nearest::nearest;
+use super::range::{Range, Resource};
+use super::raw::{RawConfig, RawDomain};
+use super::table::Table;
+use super::xen_cmdline::XenCmdline;
+use crate::diagnostic::Diagnostic;
+use crate::explain::Code;
+
+/// The three keys of ranges, as written.
+pub(super) struct RawRanges<'t> {
+    iomem: Vec<Field<&'t str>>,
+    ioports: Vec<Field<&'t str>>,
+    irqs: Vec<Field<i64>>,
+}
+
+/// One `[resources.NAME]`.
+pub(super) struct RawResource<'t> {
+    name: Field<&'t str>,
+    ranges: RawRanges<'t>,
+    withheld: Option<Field<bool>>,
+}
+
+impl<'t> RawRanges<'t> {
+    pub(super) fn read(table: &Table<'t>, faults: &mut Faults<'_>) -> RawRanges<'t> {
+        RawRanges {
+            iomem: table.texts("iomem", faults),
+            ioports: table.texts("ioports", faults),
+            irqs: table.integers("irqs", faults),
+        }
+    }
+
+    /// The first range's key, and where it is written.
+    pub(super) fn first(&self) -> Option<(&'static str, &std::ops::Range<usize>)> {
+        let iomem = self.iomem.first().map(|field| ("iomem", &field.span));
+        let ports = self.ioports.first().map(|field| ("ioports", &field.span));
+        let irqs = self.irqs.first().map(|field| ("irqs", &field.span));
+        iomem.or(ports).or(irqs)
+    }
+
+    /// The ranges that are ranges, in the order iomem, ioports, irqs. What is
+    /// none was or will be reported by [`meaning`].
+    fn all(&self) -> Vec<Field<Range>> {
+        let iomem = self
+            .iomem
+            .iter()
+            .filter_map(|f| Some(f.with(Range::iomem(f.value)?)));
+        let ports = self
+            .ioports
+            .iter()
+            .filter_map(|f| Some(f.with(Range::ioports(f.value)?)));
+        let irqs = self
+            .irqs
+            .iter()
+            .filter_map(|f| Some(f.with(Range::irq(f.value)?)));
+        iomem.chain(ports).chain(irqs).collect()
+    }
+}
+
+impl<'t> RawResource<'t> {
+    pub(super) fn read(
+        (name, table): (Field<&'t str>, Table<'t>),
+        faults: &mut Faults<'_>,
+    ) -> RawResource<'t> {
+        RawResource {
+            name,
+            ranges: RawRanges::read(&table, faults),
+            withheld: table.flag("withheld", faults),
+        }
+    }
+}
+
+/// What the ranges mean. None if one is no range; that is reported.
+pub(super) fn meaning(raw: &RawRanges<'_>, faults: &mut Faults<'_>) -> Option<Vec<Range>> {
+    let before = raw.iomem.len() + raw.ioports.len() + raw.irqs.len();
+    for field in raw.iomem.iter().filter(|f| Range::iomem(f.value).is_none()) {
+        let hint = "write START,COUNT in hexadecimal pages, as in iomem = [\"fed40,1\"]";
+        faults.add(no_range(
+            field,
+            &quote(field.value),
+            "pages of I/O memory",
+            hint,
+            faults,
+        ));
+    }
+    for field in raw
+        .ioports
+        .iter()
+        .filter(|f| Range::ioports(f.value).is_none())
+    {
+        let hint = "write FIRST-LAST in hexadecimal, as in ioports = [\"2f8-2ff\"]";
+        faults.add(no_range(
+            field,
+            &quote(field.value),
+            "I/O ports",
+            hint,
+            faults,
+        ));
+    }
+    for field in raw.irqs.iter().filter(|f| Range::irq(f.value).is_none()) {
+        let hint = "write a number from 1 to 65535, as in irqs = [5]";
+        faults.add(no_range(
+            field,
+            &field.value.to_string(),
+            "an interrupt",
+            hint,
+            faults,
+        ));
+    }
+    let all = raw.all();
+    (all.len() == before).then(|| all.into_iter().map(|field| field.value).collect())
+}
+
+fn no_range<T>(
+    at: &Field<T>,
+    shown: &str,
+    what: &str,
+    hint: &str,
+    faults: &Faults<'_>,
+) -> Diagnostic {
+    faults
+        .at(at, Code::Range, format!("\"{shown}\" is not {what}"))
+        .because("another range than the one meant could be given away")
+        .hint(hint)
+}
+
+/// The named resources. None if one is wrong; that is reported.
+pub(super) fn resources(raw: &[RawResource<'_>], faults: &mut Faults<'_>) -> Option<Vec<Resource>> {
+    let mut all = Some(Vec::new());
+    for raw in raw {
+        let name = raw.name.value;
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let named = (1..=64).contains(&name.len()) && name.chars().all(allowed);
+        if !named {
+            let fault = faults
+                .at(
+                    &raw.name,
+                    Code::Range,
+                    format!("\"{}\" is no name for a resource", quote(name)),
+                )
+                .hint("use 1 to 64 letters, digits, and - _ .");
+            faults.add(fault);
+        }
+        let ranges = meaning(&raw.ranges, faults);
+        if ranges.as_ref().is_some_and(Vec::is_empty) {
+            let fault = faults
+                .at(
+                    &raw.name,
+                    Code::Range,
+                    format!("resource `{}` has no range", quote(name)),
+                )
+                .hint("give it iomem, ioports or irqs");
+            faults.add(fault);
+        }
+        let ranges = ranges.filter(|ranges| named && !ranges.is_empty());
+        all = all.zip(ranges).map(|(mut all, ranges)| {
+            all.push(Resource {
+                name: name.to_owned(),
+                ranges,
+                withheld: raw.withheld.as_ref().is_some_and(|flag| flag.value),
+            });
+            all
+        });
+    }
+    all
+}
+
+/// The resources that a domain names. None if there is no such; that is
+/// reported.
+pub(super) fn of_domain(
+    raw: &RawDomain<'_>,
+    known: &[RawResource<'_>],
+    resources: &[Resource],
+    faults: &mut Faults<'_>,
+) -> Option<Vec<Resource>> {
+    let mut named = Some(Vec::new());
+    for field in &raw.resources {
+        let found = resources
+            .iter()
+            .find(|resource| resource.name == field.value);
+        named = match found {
+            Some(resource) => named.map(|mut named| {
+                if !named.contains(resource) {
+                    named.push(resource.clone());
+                }
+                named
+            }),
+            None => {
+                if !known
+                    .iter()
+                    .any(|resource| resource.name.value == field.value)
+                {
+                    let names: Vec<&str> = known.iter().map(|r| r.name.value).collect();
+                    faults.add(unknown(field, &names, faults));
+                }
+                None
+            }
+        };
+    }
+    named
+}
+
+fn unknown(field: &Field<&str>, names: &[&str], faults: &Faults<'_>) -> Diagnostic {
+    let shown = quote(field.value);
+    let hint = match nearest(field.value, names) {
+        Some(near) => format!("did you mean \"{}\"?", quote(near)),
+        None => format!("declare it: [resources.{shown}] with iomem, ioports or irqs"),
+    };
+    faults
+        .at(
+            field,
+            Code::ResourceUnknown,
+            format!("`resources` names {shown}, and there is no [resources.{shown}]"),
+        )
+        .because("the domain would be started without what it needs")
+        .hint(hint)
+}
+
+/// A range that somebody has.
+struct Owned<'t> {
+    domain: usize,
+    of: &'t str,
+    range: Range,
+    at: Field<()>,
+}
+
+/// Reports every range with two owners, and every range that Xen keeps for
+/// itself.
+pub(super) fn check(
+    raw: &RawConfig<'_>,
+    domains: &[Option<DomainConfig>],
+    faults: &mut Faults<'_>,
+) {
+    let mut owned: Vec<Owned<'_>> = Vec::new();
+    for (index, (raw_domain, domain)) in raw.domains.iter().zip(domains).enumerate() {
+        let Some(domain) = domain else { continue };
+        let own = raw_domain.ranges.all();
+        let named = raw_domain.resources.iter().flat_map(|field| {
+            let resource = domain.resources.iter().find(|r| r.name == field.value);
+            let ranges = resource.into_iter().flat_map(|resource| &resource.ranges);
+            ranges.map(|range| field.with(*range)).collect::<Vec<_>>()
+        });
+        for field in own.into_iter().chain(named) {
+            let new = Owned {
+                domain: index,
+                of: domain.name.as_str(),
+                range: field.value,
+                at: field.with(()),
+            };
+            match owned.iter().find(|old| old.range.overlaps(&new.range)) {
+                Some(old) if old.domain != index => faults.add(twice(&new, old, faults)),
+                _ => owned.push(new),
+            }
+        }
+    }
+    let xen = raw
+        .xen_cmdline
+        .as_ref()
+        .map(|field| XenCmdline::parse(field.value));
+    let declared = raw.domains.iter().map(|domain| &domain.ranges);
+    let declared = declared.chain(raw.resources.iter().map(|resource| &resource.ranges));
+    for field in declared.flat_map(RawRanges::all) {
+        if let Some((_, whose)) = xens(xen)
+            .iter()
+            .find(|(range, _)| range.overlaps(&field.value))
+        {
+            let fault = faults
+                .at(
+                    &field,
+                    Code::RangeOfXen,
+                    format!("{} is Xen's own: {whose}", field.value),
+                )
+                .because("Xen lets no domain have it, so the boot domain cannot give it")
+                .hint("leave it out, or give the rest of the range only");
+            faults.add(fault);
+        }
+    }
+}
+
+fn twice(new: &Owned<'_>, old: &Owned<'_>, faults: &Faults<'_>) -> Diagnostic {
+    faults
+        .at(
+            &new.at,
+            Code::RangeTwice,
+            format!("{} belongs to {} already", new.range, quote(old.of)),
+        )
+        .also(old.at.span.clone(), "given away here first")
+        .because("two drivers of one device would undo each other's work")
+        .hint("give it to one of the two")
+}
+
+/// What Xen gives to no domain (`dom0_setup_permissions` of
+/// `xen/arch/x86/dom0_build.c`), and the serial ports that it uses itself
+/// (`ns16550_endboot` of `xen/drivers/char/ns16550.c`).
+fn xens(cmdline: Option<XenCmdline<'_>>) -> Vec<(Range, &'static str)> {
+    let ports = |first, last| Range::Ioports { first, last };
+    let pages = |frame, frames| Range::Iomem {
+        frame,
+        frames,
+        gfn: None,
+    };
+    let mut xens = vec![
+        (ports(0x20, 0x21), "the interrupt controller"),
+        (ports(0x40, 0x43), "the interval timer"),
+        (
+            ports(0x61, 0x61),
+            "the speaker's gate of the interval timer",
+        ),
+        (ports(0xa0, 0xa1), "the second interrupt controller"),
+        (ports(0xcfc, 0xcff), "PCI configuration"),
+        (pages(0xfec00, 1), "the I/O APIC"),
+        (
+            pages(0xfee00, 0x100),
+            "the local APIC and message signalled interrupts",
+        ),
+    ];
+    let Some(cmdline) = cmdline else { return xens };
+    if cmdline.com1 {
+        xens.push((ports(0x3f8, 0x3ff), "com1 of Xen's command line"));
+    }
+    if cmdline.com2 {
+        xens.push((ports(0x2f8, 0x2ff), "com2 of Xen's command line"));
+    }
+    xens
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Faults of ranges that domains are given: from C100.
+
+use super::{Code, Explanation};
+
+pub(super) const TABLE: &[Explanation] = &[
+    Explanation {
+        code: Code::Range,
+        title: "a range is none, or a resource has no name or no range",
+        cause: "Pages and ports are hexadecimal, as in xl.cfg. A range that is read otherwise than \
+                it was meant gives another device away.",
+        wrong: "iomem = [\"fed40000\"]",
+        right: "iomem = [\"fed40,1\"]",
+        remedy: "Write iomem as START,COUNT in pages, ioports as FIRST-LAST, irqs as numbers.",
+    },
+    Explanation {
+        code: Code::ResourceUnknown,
+        title: "`resources` names what is not declared",
+        cause: "The domain would be started without what it needs.",
+        wrong: "resources = [\"tpm\"]",
+        right: "resources = []",
+        remedy: "Declare it as [resources.NAME] with iomem, ioports or irqs.",
+    },
+    Explanation {
+        code: Code::RangeTwice,
+        title: "a range has two owners",
+        cause: "Two drivers of one device would undo each other's work.",
+        wrong: "[[domain]]\nname = \"a\"\ndomid = 1\ntype = \"pv\"\nkernel = \"vmlinuz\"\nmemory = \"256M\"\nioports = [\"2f8-2ff\"]\n\n\
+                [[domain]]\nname = \"b\"\ndomid = 2\ntype = \"pv\"\nkernel = \"vmlinuz\"\nmemory = \"256M\"\nioports = [\"2f8\"]",
+        right: "[[domain]]\nname = \"a\"\ndomid = 1\ntype = \"pv\"\nkernel = \"vmlinuz\"\nmemory = \"256M\"\nioports = [\"2f8-2ff\"]\n\n\
+                [[domain]]\nname = \"b\"\ndomid = 2\ntype = \"pv\"\nkernel = \"vmlinuz\"\nmemory = \"256M\"",
+        remedy: "Give it to one of the two; the message shows both places.",
+    },
+    Explanation {
+        code: Code::RangeOfXen,
+        title: "a range is Xen's own",
+        cause: "Xen lets no domain have its interrupt controllers, its timer and the serial port \
+                it writes to, so the boot domain cannot give them.",
+        wrong: "ioports = [\"20-21\"]",
+        right: "ioports = [\"70-71\"]",
+        remedy: "Leave it out, or give the rest of the range only.",
+    },
+];

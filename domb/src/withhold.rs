@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! One owner for each delegated range: what a domain was given, and what the
+//! configuration or the launch script keeps back, is taken from domain 0.
+//!
+//! Xen lets a domain give only what it has, and giving leaves the giver what
+//! it gave. So the order is: libxl gives while domain 0 has the range, the
+//! last event goes to the TPM, then domain 0 loses it, then domains run.
+
+use domb_core::config::Range;
+
+use crate::build::Built;
+use crate::console;
+use crate::toolstack::{self, Toolstack};
+
+/// Keeps domain 0 from what `built` says it must not have.
+///
+/// # Errors
+/// The first range that it may still have.
+pub fn withhold(built: &Built<'_>, toolstack: &dyn Toolstack) -> Result<(), Error> {
+    for range in &built.withheld {
+        toolstack.withhold(range).map_err(|source| Error {
+            range: *range,
+            source,
+        })?;
+    }
+    Ok(())
+}
+
+/// Says what was withheld.
+pub fn tell(withheld: &[Range]) {
+    for range in withheld {
+        console::line("handoff", &format!("domain 0 is kept from {range}"));
+    }
+}
+
+/// Domain 0 may still have a range that it must not have.
+#[derive(Debug, thiserror::Error)]
+#[error("keep domain 0 from {range}")]
+pub struct Error {
+    /// The range.
+    pub range: Range,
+    /// Why.
+    pub source: toolstack::Error,
+}
