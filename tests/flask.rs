@@ -8,6 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use serde_json::Value;
+
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../tests/fixtures/flask")
@@ -109,7 +111,7 @@ fn a_label_is_answered_with_the_rules_it_lacks() {
 
 #[test]
 fn a_file_that_is_no_policy_is_told_apart_from_a_bad_one() {
-    let source = fixture("odd.conf");
+    let source = fixture("../../config/good-label-shared.toml");
     let output = policy(&["compare", source.to_str().unwrap()]);
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(4));
@@ -117,4 +119,58 @@ fn a_file_that_is_no_policy_is_told_apart_from_a_bad_one() {
         text.contains("hint: give what `checkpolicy -t Xen -c 30` wrote"),
         "{text}"
     );
+}
+
+/// `domb check` of a file of `tests/config`, without the kernels it names.
+fn check(name: &str, policy: &str) -> (Vec<Value>, String) {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/config");
+    let output = Command::new(env!("CARGO_BIN_EXE_domb"))
+        .args(["check", "--json", "--flask-policy"])
+        .arg(fixture(policy))
+        .arg(directory.join(name))
+        .output()
+        .unwrap();
+    let object: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let faults = object["diagnostics"].as_array().unwrap().iter();
+    let of_labels = |fault: &&Value| {
+        let code = fault["code"].as_str().unwrap();
+        code.starts_with("C07") || fault["key"].is_null()
+    };
+    let faults: Vec<Value> = faults.filter(of_labels).cloned().collect();
+    let text = faults.iter().map(Value::to_string).collect();
+    (faults, text)
+}
+
+#[test]
+fn check_holds_each_label_against_the_policy_of_the_command_line() {
+    let (faults, text) = check("good-disaggregated.toml", "domain.policy");
+    assert!(faults.is_empty(), "{text}");
+
+    let (faults, text) = check("good-disaggregated.toml", "process.policy");
+    let codes: Vec<_> = faults.iter().map(|fault| &fault["code"]).collect();
+    assert_eq!(codes, ["C070"; 3], "{text}");
+    for label in ["hwdom_t", "ctrl_t", "xenstore_t"] {
+        assert!(text.contains(&format!("no type `{label}`")), "{text}");
+    }
+    assert_eq!(faults[0]["line"], 14);
+}
+
+#[test]
+fn check_says_the_rules_that_are_missing_in_the_form_of_the_source() {
+    let (faults, text) = check("file-label-of-the-control-domain.toml", "process.policy");
+    assert_eq!(faults.len(), 1, "{text}");
+    assert_eq!(faults[0]["code"], "C071");
+    let hint = faults[0]["hint"].as_str().unwrap();
+    assert!(
+        hint.starts_with("the policy lacks\nallow domb_t dom0_t:domain { create "),
+        "{hint}"
+    );
+}
+
+#[test]
+fn a_policy_on_the_command_line_that_is_none_is_told() {
+    let (faults, text) = check("good-label-shared.toml", "odd.conf");
+    assert_eq!(faults.len(), 1, "{text}");
+    assert_eq!(faults[0]["code"], "C110");
+    assert!(!faults[0]["hint"].is_null());
 }

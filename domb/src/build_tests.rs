@@ -8,6 +8,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use domb_core::config::{Config, Control, DomainConfig, Range};
+use domb_core::flask::CONTROL_LABEL;
 use domb_core::measure::Bank;
 use domb_core::policy::{Facts, Flask, Limits, PlatformFacts, decide};
 use domb_core::units::Domid;
@@ -408,11 +409,11 @@ fn labelled_hand_off(fake: &Fake, written: Option<&str>) -> Result<Option<Given>
 #[test]
 fn the_boot_domain_gives_its_label_up_when_all_run() {
     let fake = Fake {
-        known: &[own_label::DEFAULT],
+        known: &[CONTROL_LABEL],
         ..Fake::default()
     };
     let given = labelled_hand_off(&fake, None).unwrap();
-    assert_eq!(given, Some(Given::Up(own_label::DEFAULT.to_owned())));
+    assert_eq!(given, Some(Given::Up(CONTROL_LABEL.to_owned())));
     assert!(
         fake.steps()
             .ends_with("unpause 42, become system_u:system_r:dom0_t")

@@ -11,9 +11,10 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use domb_core::config::{Config, DomainConfig, DomainName};
+use domb_core::config::{Config, DomainConfig, DomainName, resolve};
 use domb_core::diagnostic::{Diagnostic, Severity, escape, render, to_json};
 use domb_core::explain::Code;
+use domb_core::flask::check_configuration;
 use serde_json::json;
 
 use crate::exit::Exit;
@@ -22,10 +23,11 @@ use files::Files;
 /// Checks the configuration at `path` and every file it names. Faults go to
 /// standard error, a summary of what would be launched to standard output;
 /// with `json` both go to standard output as one JSON object. Warnings count
-/// as errors if `deny_warnings` is set.
+/// as errors if `deny_warnings` is set. The labels are held against the Flask
+/// policy `flask_policy`, or else against the one the configuration names.
 #[must_use]
-pub fn run(path: &Path, json: bool, deny_warnings: bool) -> Exit {
-    let outcome = check(path);
+pub fn run(path: &Path, flask_policy: Option<&Path>, json: bool, deny_warnings: bool) -> Exit {
+    let outcome = check(path, flask_policy);
     let printed = if json {
         print_json(path, &outcome)
     } else {
@@ -68,7 +70,7 @@ impl Outcome {
     }
 }
 
-fn check(path: &Path) -> Outcome {
+fn check(path: &Path, flask_policy: Option<&Path>) -> Outcome {
     let file = path.display().to_string();
     let bytes = match read_bounded(path) {
         Ok(bytes) => bytes,
@@ -98,6 +100,7 @@ fn check(path: &Path) -> Outcome {
                 .iter()
                 .flat_map(|artefact| files.check(artefact)),
         );
+        faults.extend(labels(&file, base, config, flask_policy));
     }
     Outcome {
         text: String::from_utf8_lossy(&bytes).into_owned(),
@@ -105,6 +108,23 @@ fn check(path: &Path) -> Outcome {
         faults,
         own,
     }
+}
+
+/// What is wrong with the labels under the policy at `given`, or under the one
+/// the configuration names; a policy that is none has been told in its place.
+fn labels(file: &str, base: &Path, config: &Config, given: Option<&Path>) -> Vec<Diagnostic> {
+    let policy = match (given, &config.flask_policy) {
+        (Some(given), _) => match files::policy(given) {
+            Ok(policy) => policy,
+            Err(fault) => return vec![fault.in_no_place(file)],
+        },
+        (None, Some(written)) => match files::policy(&resolve(base, written)) {
+            Ok(policy) => policy,
+            Err(_) => return Vec::new(),
+        },
+        (None, None) => return Vec::new(),
+    };
+    check_configuration(&policy, config, file)
 }
 
 /// The file, or so much of it that [`Config::check`] refuses it as too long.

@@ -65,6 +65,10 @@ enum Verb {
 struct Check {
     /// The launch configuration
     config: PathBuf,
+    /// The compiled Flask policy to hold the labels against, instead of the one the configuration
+    /// names
+    #[arg(long, value_name = "FILE")]
+    flask_policy: Option<PathBuf>,
     /// Diagnostics as JSON on standard output
     #[arg(long)]
     json: bool,
@@ -180,7 +184,12 @@ pub fn run() -> Exit {
         }
     };
     match cli.verb {
-        Verb::Check(check) => check::run(&check.config, check.json, check.deny_warnings),
+        Verb::Check(check) => check::run(
+            &check.config,
+            check.flask_policy.as_deref(),
+            check.json,
+            check.deny_warnings,
+        ),
         Verb::Image(options) => image::command(&options),
         Verb::Plan(options) => plan::command(&options),
         Verb::Predict(options) => predict::command(&options),

@@ -8,13 +8,10 @@
 //! holds no power to build but what the policy gives the new label.
 
 use domb_core::config::Control;
+use domb_core::flask::CONTROL_LABEL;
 
 use crate::denials::explained;
 use crate::toolstack::{self, Toolstack};
-
-/// What the control domain is labelled unless `[control] seclabel` says
-/// otherwise; it is that of `policy/flask` and of Xen's own example.
-pub const DEFAULT: &str = "system_u:system_r:dom0_t";
 
 /// The label that domain 0 is to have after the hand-off.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,7 +40,7 @@ impl NextLabel {
         let written = control.and_then(|control| control.seclabel.clone());
         NextLabel {
             written: written.is_some(),
-            label: written.unwrap_or_else(|| DEFAULT.to_owned()),
+            label: written.unwrap_or_else(|| CONTROL_LABEL.to_owned()),
         }
     }
 }
@@ -101,7 +98,7 @@ pub enum Error {
     },
     /// A label is configured that the policy does not have.
     #[error(
-        "label domain 0 {label}: the policy in force does not have that label\nhint: `[control] seclabel` names a label of the policy; without it, it is {DEFAULT}"
+        "label domain 0 {label}: the policy in force does not have that label\nhint: `[control] seclabel` names a label of the policy; without it, it is {CONTROL_LABEL}"
     )]
     Unknown {
         /// As configured.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use domb_core::config::{Config, DomainConfig, DomainName};
-use domb_core::flask::Denial;
+use domb_core::flask::{CONTROL_LABEL, Denial};
 use domb_core::policy::{self, Decision, Verdict};
 
 use crate::console;
@@ -15,7 +15,7 @@ use crate::handoff::HandedOff;
 use crate::launch::{Error, Measured};
 use crate::load::{Artefact, Loaded};
 use crate::measure::Summary;
-use crate::own_label::{self, Given};
+use crate::own_label::Given;
 use crate::report::{
     Domain, DomainState, Failure, File, Measurement, Outcome, OwnLabel, Policy, Refusal, Report,
     chain, hint, now_ms,
@@ -127,7 +127,7 @@ impl Report {
         if kept {
             self.warn(format!(
                 "domain 0 keeps the label {label}: the policy has no {}",
-                own_label::DEFAULT
+                CONTROL_LABEL
             ));
         } else {
             console::line("handoff", &format!("domain 0 is {label} from here on"));

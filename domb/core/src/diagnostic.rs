@@ -205,8 +205,11 @@ fn render_one(diagnostic: &Diagnostic, lines: &Lines<'_>) -> String {
     if let Some(consequence) = &diagnostic.consequence {
         group = group.element(Level::NOTE.message(escape(consequence)));
     }
-    if let Some(hint) = &diagnostic.hint {
-        group = group.element(Level::HELP.with_name("hint").message(escape(hint)));
+    // A hint may list what to write, one thing a line.
+    let hint = diagnostic.hint.as_ref();
+    let hint = hint.map(|hint| hint.lines().map(escape).collect::<Vec<_>>().join("\n"));
+    if let Some(hint) = &hint {
+        group = group.element(Level::HELP.with_name("hint").message(hint));
     }
     Renderer::plain().render(&[group])
 }

@@ -49,11 +49,30 @@ enum Found {
 
 /// What is wrong with a file, without the place it is named at.
 #[derive(Clone)]
-struct Fault {
+pub(super) struct Fault {
     code: Code,
     message: String,
     consequence: Option<&'static str>,
     hint: Option<String>,
+}
+
+impl Fault {
+    /// As a fault of a file that the configuration does not name.
+    pub(super) fn in_no_place(self, file: &str) -> Diagnostic {
+        let mut diagnostic = Diagnostic::error(file, self.code, self.message);
+        diagnostic.consequence = self.consequence.map(str::to_owned);
+        diagnostic.hint = self.hint;
+        diagnostic
+    }
+}
+
+/// The Flask policy at `path`.
+pub(super) fn policy(path: &Path) -> Result<Policy, Fault> {
+    inspect(path, Content::FlaskPolicy)?;
+    let shown = escape_path(path);
+    let bytes =
+        fs::read(path).map_err(|error| unusable(&shown, Code::ArtefactUnreadable, &error))?;
+    Policy::read(&bytes).map_err(|error| unusable(&shown, Code::FlaskPolicy, &error))
 }
 
 impl<'c> Files<'c> {
@@ -88,13 +107,7 @@ impl<'c> Files<'c> {
                 .key(artefact.key.clone())
         };
         match found {
-            Err(fault) => {
-                let mut diagnostic =
-                    Diagnostic::error(self.file, fault.code, fault.message.clone());
-                diagnostic.consequence = fault.consequence.map(str::to_owned);
-                diagnostic.hint.clone_from(&fault.hint);
-                Some(at(diagnostic))
-            }
+            Err(fault) => Some(at(fault.clone().in_no_place(self.file))),
             Ok(Found::Kernel(entries)) => {
                 let ArtefactKind::Kernel(name) = &artefact.kind else {
                     return None;

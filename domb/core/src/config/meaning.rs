@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use super::artefact::{Artefact, ArtefactKind};
 use super::faults::{Faults, Field, one_of, quote};
 use super::raw::{RawConfig, RawControl, RawDomain};
+use super::xen_cmdline;
 use super::{AfterFailure, Config, Control, DomainConfig, DomainName, Exit, InitialValue, Uuid};
-use super::{Resource, departure, devices, libxl, resources, rules, size, values, xen_cmdline};
+use super::{Resource, departure, devices, libxl, resources, rules, seclabel, size, values};
 use crate::explain::Code;
 use crate::units::PcrIndex;
 
@@ -74,6 +75,7 @@ pub(super) fn config(raw: &RawConfig<'_>, bytes: &[u8], faults: &mut Faults<'_>)
     rules::check(raw, &domains, platform_memory.flatten(), faults);
     xen_cmdline::check(raw, &domains, faults);
     devices::check(&raw.domains, faults);
+    seclabel::shared(&raw.domains, faults);
     if let Some(exit) = exit {
         departure::check(raw, exit, faults);
     }
@@ -97,6 +99,7 @@ pub(super) fn config(raw: &RawConfig<'_>, bytes: &[u8], faults: &mut Faults<'_>)
         platform_memory: platform_memory.map_or(Some(None), |memory| memory.map(Some))?,
         xen_cmdline: raw.xen_cmdline.as_ref().map(|field| field.value.to_owned()),
         resources: resources?,
+        seclabels: seclabel::all(raw, &domains),
         domains: domains.into_iter().collect::<Option<Vec<_>>>()?,
         data: raw.data.clone().into(),
         artefacts,

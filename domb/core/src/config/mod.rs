@@ -23,6 +23,7 @@ mod resources;
 mod roles;
 mod rules;
 mod schema;
+mod seclabel;
 mod settings;
 mod size;
 mod table;
@@ -42,6 +43,7 @@ pub use domain::{DomainConfig, DomainName, DomainType, OnFailure, Role, Uuid};
 pub use nearest::nearest;
 pub use range::{Range, Resource};
 pub use schema::schema;
+pub use seclabel::Seclabel;
 
 use faults::Faults;
 
@@ -90,6 +92,9 @@ pub struct Config {
     /// script, Flask policy, control ramdisk, then kernel and ramdisk per
     /// domain.
     pub artefacts: Vec<Artefact>,
+    /// Every label the configuration names: domain 0's, then one per domain
+    /// that has one.
+    pub seclabels: Vec<Seclabel>,
 }
 
 impl Config {

@@ -141,7 +141,7 @@ fn dtc_reads_the_device_tree_without_a_warning() {
     let source = String::from_utf8(output.stdout).unwrap();
     for line in [
         "compatible = \"hypervisor,xen\";",
-        "security-id = \"system_u:system_r:domU_t\";",
+        "security-id = \"system_u:system_r:guest_t\";",
         "memory = <0x00 0x40000>;",
         "domid = <0x07>;",
         "mode = <0x05>;",
@@ -530,7 +530,7 @@ proptest! {
         let config = parse(&text);
         let (back, notes) = round_trip(&config);
         prop_assert_eq!(notes, []);
-        let unplaced = |config: Config| Config { bytes: Vec::new(), artefacts: Vec::new(), ..config };
+        let unplaced = |config: Config| Config { bytes: Vec::new(), artefacts: Vec::new(), seclabels: Vec::new(), ..config };
         prop_assert_eq!(unplaced(config), unplaced(back));
     }
 

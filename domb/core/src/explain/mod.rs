@@ -9,6 +9,7 @@ mod artefacts;
 mod delegation;
 mod departure;
 mod file;
+mod labels;
 mod rules;
 mod values;
 
@@ -83,6 +84,10 @@ pub enum Code {
     RamdiskUnknown = 67,
     ControlRamdisk = 68,
     Script = 69,
+    LabelUnknown = 70,
+    LabelDenied = 71,
+    LabelSuccession = 72,
+    SharedLabel = 73,
     DepartureRole = 80,
     DepartureLabel = 81,
     OtherExit = 82,
@@ -148,6 +153,7 @@ pub fn all() -> impl Iterator<Item = &'static Explanation> {
         values::TABLE,
         rules::TABLE,
         artefacts::TABLE,
+        labels::TABLE,
         departure::TABLE,
         artefacts::LATER,
         delegation::TABLE,
@@ -215,7 +221,7 @@ mod tests {
     }
 
     fn needs_files(code: Code) -> bool {
-        (Code::FileMissing..Code::DepartureRole).contains(&code) || code == Code::FlaskPolicy
+        (Code::FileMissing..Code::SharedLabel).contains(&code) || code == Code::FlaskPolicy
     }
 
     #[test]

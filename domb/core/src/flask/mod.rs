@@ -13,6 +13,7 @@ mod accepted;
 mod access;
 mod bits;
 mod compare;
+mod configuration;
 mod constraint;
 mod cursor;
 mod denial;
@@ -29,6 +30,7 @@ mod tests;
 
 pub use accepted::{Accepted, AcceptedError, Judged};
 pub use compare::{Comparison, Finding, Weakness, compare};
+pub use configuration::{CONTROL_LABEL, check_configuration};
 pub use denial::Denial;
 pub use error::Error;
 pub use label::{Context, LabelError};

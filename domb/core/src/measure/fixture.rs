@@ -58,6 +58,7 @@ pub(super) fn config(domains: Vec<DomainConfig>) -> Config {
         domains,
         data: json!({}),
         artefacts: Vec::new(),
+        seclabels: Vec::new(),
     }
 }
 

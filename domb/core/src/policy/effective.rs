@@ -318,6 +318,7 @@ after = ["net"]
         Config {
             bytes: vec![],
             artefacts: vec![],
+            seclabels: vec![],
             data,
             ..config.clone()
         }
