@@ -35,6 +35,11 @@ pub fn cases() -> Vec<Case> {
             not_loaded,
         ),
         Case::of_step("too-little-memory-destroys-what-was-built", greedy, starved),
+        Case::of_step(
+            "a-label-without-flask-is-refused-before-anything-is-built",
+            label,
+            unlabelled,
+        ),
     ]
 }
 
@@ -140,5 +145,26 @@ fn starved(_: &Bench, outcome: &Outcome) -> Result<()> {
     let report = ended_with(step, 8)?;
     failed_in(&report, "build", "greedy")?;
     step.find(&["of memory free"])?;
+    standing(step, &[])
+}
+
+/// Debian's Xen has no labels; libxl would only warn.
+fn label(_: &Bench) -> Result<Step> {
+    let label = "seclabel = \"system_u:system_r:guest_t\"";
+    let domains = [domain("plain", 137, ""), domain("labelled", 138, label)];
+    Ok(launch_step("label", &domains, None))
+}
+
+fn unlabelled(_: &Bench, outcome: &Outcome) -> Result<()> {
+    let step = outcome.step("label")?;
+    let report = ended_with(step, 8)?;
+    failed_in(&report, "build", "labelled")?;
+    step.find(&["guest_t cannot be enforced: Flask is absent"])?;
+    ensure(state(&report, "plain") == "pending", || {
+        format!("plain is {}", state(&report, "plain"))
+    })?;
+    ensure(step.find(&["stands paused"]).is_err(), || {
+        "something was built".to_owned()
+    })?;
     standing(step, &[])
 }
