@@ -4,193 +4,281 @@
 //! Each domain is built from the sealed bytes that were measured, at the
 //! domid that was asked for, and stays paused inside a guard. A guard that is
 //! dropped before the hand-off destroys its domain; so whatever goes wrong,
-//! nothing half-built is left.
+//! nothing half-built is left. What is built next, and what follows when it
+//! cannot be built, is decided in `domb_core::course`.
 
 mod error;
+mod failure;
+mod guard;
+mod ready;
 
-use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::time::Duration;
 
-use domb_core::config::{Config, Control, DomainConfig, DomainName, Exit, OnFailure, Range, Role};
+use domb_core::config::{DomainConfig, DomainName, Exit, Range, Ready, Role};
+use domb_core::course::{Came, Course};
 use domb_core::plan;
 use domb_core::policy::{Flask, PlatformFacts};
-use domb_core::units::{Domid, Mib};
+use domb_core::units::Mib;
 
-use crate::console;
 use crate::denials::explained;
-use crate::handoff;
 use crate::launch::Approved;
-use crate::load::Artefact;
-use crate::toolstack::{State, Toolstack};
+use crate::measure;
+use crate::toolstack::{self, State, Toolstack};
+
 pub use error::{Cause, Error};
+pub use failure::{DecidedBy, Failure, Fallen};
+pub use guard::{Guard, Guards};
+pub use ready::{Failed, Watch, is_ready};
+
+/// Who is told what a launch does as it does it.
+pub trait Witness {
+    /// A domain stands, paused; with the label it really has.
+    fn built(&mut self, domain: &DomainConfig, label: Option<&str>);
+    /// A domain was unpaused.
+    fn unpaused(&mut self, name: &DomainName);
+    /// A domain with a gate is ready.
+    fn ready(&mut self, name: &DomainName, ready: &Ready);
+    /// A domain was not ready in time, and the launch goes on.
+    fn late(&mut self, name: &DomainName, ready: &Ready);
+    /// A domain failed, and this is done about it.
+    fn failed(&mut self, failure: &Failure);
+    /// What the launch script wrote with `log`.
+    fn script_said(&mut self, lines: &[String]);
+    /// The launch came to something else than was measured last. Nothing is
+    /// started before this returns.
+    ///
+    /// # Errors
+    /// It cannot be measured.
+    fn came(&mut self, came: &Came) -> Result<(), measure::Error>;
+}
+
+/// A launch under way: which domains stand, and which come next.
+pub struct Site<'a> {
+    approved: &'a Approved,
+    /// Who builds and starts them.
+    pub toolstack: &'a dyn Toolstack,
+    /// Where the launch is.
+    pub course: Course,
+    guards: Guards<'a>,
+    free: Option<Mib>,
+}
 
 /// Every approved domain, built and paused.
 ///
 /// Holding one proves that each domain in it exists at its configured domid,
 /// has the label it was given, and has not run yet.
-pub struct Built<'t> {
-    /// In start order.
-    pub domains: Guards<'t>,
-    /// Domains left out because they, or one they need, could not be built,
-    /// and the configuration says `on_failure = "skip"`.
-    pub left_out: BTreeMap<DomainName, String>,
-    /// What the hardware domain is kept from before any of them runs.
-    pub withheld: Vec<Range>,
-    /// The hardware domain, which is built when the measurement is complete:
-    /// Xen then takes everything from the boot domain, the TPM included.
-    last: Option<Last>,
-    toolstack: &'t dyn Toolstack,
-}
+pub struct Built<'a>(Site<'a>);
 
-/// A domain that is still to be built, from sealed bytes.
-struct Last {
-    domain: DomainConfig,
-    kernel: Rc<Artefact>,
-    ramdisk: Option<Rc<Artefact>>,
-}
-
-impl Built<'_> {
-    /// Lets the xenstore and the control domain run, which serve the others.
-    /// `unpaused` is told of each.
-    ///
-    /// # Errors
-    /// One of them does not run; everything is destroyed.
-    pub fn start_services(
-        mut self,
-        mut unpaused: impl FnMut(&DomainName),
-    ) -> Result<Self, handoff::Error> {
-        for guard in self.domains.0.iter_mut().filter(|guard| guard.serves) {
-            handoff::unpause(guard, self.toolstack)?;
-            guard.runs = true;
-            unpaused(&guard.name);
-        }
-        Ok(self)
+impl<'a> Built<'a> {
+    /// How many domains stand.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.guards.len()
     }
 
-    /// Builds the hardware domain, if one is configured. `built` is told of it.
-    ///
-    /// # Errors
-    /// It could not be built; everything is destroyed, and if it is there in
-    /// part, the machine restarts.
-    pub fn build_last(
-        mut self,
-        built: impl FnOnce(&DomainConfig, Option<&str>),
-    ) -> Result<Self, Error> {
-        let Some(last) = self.last.take() else {
-            return Ok(self);
-        };
-        let (kernel, ramdisk) = (&last.kernel, last.ramdisk.as_deref());
-        match create(&last.domain, kernel, ramdisk, self.toolstack) {
-            Ok(guard) => {
-                built(&last.domain, guard.seclabel.as_deref());
-                self.domains.0.push(guard);
-                Ok(self)
-            }
-            Err(cause) => Err(Error::Domain {
-                name: last.domain.name.clone(),
-                domid: last.domain.domid,
-                cause,
-            }),
-        }
+    /// What the launch came to so far besides what was planned.
+    #[must_use]
+    pub fn came(&self) -> Came {
+        self.0.course.came()
+    }
+
+    /// What domain 0 is kept from before any of them runs.
+    #[must_use]
+    pub fn withheld(&self) -> Vec<Range> {
+        self.0.withheld()
+    }
+
+    /// The launch, to go on with.
+    pub(crate) fn into_site(self) -> Site<'a> {
+        self.0
     }
 }
 
-/// Builds what was approved. `built` is told of each domain as it stands, and of
-/// the label it really has.
+/// Builds what was approved.
 ///
 /// # Errors
-/// The first domain that could not be built and may not be skipped; all that
-/// were built are destroyed, last first.
-pub fn build<'t>(
-    approved: &Approved,
-    toolstack: &'t dyn Toolstack,
-    mut built: impl FnMut(&DomainConfig, Option<&str>),
-) -> Result<Built<'t>, Error> {
-    let allowed = plan::allowed(&approved.plan, approved.approval.verdict());
+/// The first domain whose failure means that of the launch; all that were
+/// built are destroyed, last first.
+pub fn build<'a>(
+    approved: &'a Approved,
+    toolstack: &'a dyn Toolstack,
+    witness: &mut dyn Witness,
+) -> Result<Built<'a>, Error> {
     let platform = toolstack.platform().map_err(Error::Platform)?;
-    labels_are_enforced(&allowed, approved.plan.control.as_ref(), &platform)?;
-    roles_are_filled(&approved.plan, &allowed, &platform)?;
-    let mut last = None;
+    labels_are_enforced(approved, &platform)?;
+    roles_are_filled(approved, &platform)?;
+    let course = Course::new(&approved.plan);
+    if !course.has_work() {
+        let recover = approved.plan.with_role(Role::Recovery).is_some();
+        return Err(Error::OnlyReserves { recover });
+    }
+    let mut site = Site {
+        approved,
+        toolstack,
+        course,
+        guards: Guards::default(),
+        free: platform.free_memory_mib.map(Mib),
+    };
+    site.build_all(witness)?;
+    Ok(Built(site))
+}
 
-    let mut domains = Guards::default();
-    let mut stand = Vec::new();
-    let mut left_out = BTreeMap::new();
-    let mut free = platform.free_memory_mib.map(Mib);
-    for domain in allowed {
-        let artefacts = &approved.measured.loaded.domains[&domain.name];
-        if domain.has_role(Role::Hardware) && !domain.has_role(Role::Control) {
-            last = Some(Last {
-                domain: domain.clone(),
-                kernel: Rc::clone(&artefacts.kernel),
-                ramdisk: artefacts.ramdisk.clone(),
-            });
-            continue;
+/// Builds one domain outside of any course: the recovery domain.
+///
+/// # Errors
+/// It could not be built; nothing of it is left.
+pub fn build_alone<'a>(
+    approved: &'a Approved,
+    toolstack: &'a dyn Toolstack,
+    domain: &DomainConfig,
+) -> Result<Guard<'a>, Cause> {
+    let platform = toolstack.platform()?;
+    memory_is_free(domain, platform.free_memory_mib.map(Mib))?;
+    Ok(create(domain, approved, toolstack)?.0)
+}
+
+impl<'a> Site<'a> {
+    /// Builds everything that is to be built.
+    ///
+    /// # Errors
+    /// A domain's failure means that of the launch.
+    pub fn build_all(&mut self, witness: &mut dyn Witness) -> Result<(), Fallen> {
+        while let Some(name) = self.course.next_to_build().cloned() {
+            let domain = self.domain(&name);
+            let attempt = memory_is_free(domain, self.free)
+                .and_then(|()| create(domain, self.approved, self.toolstack));
+            let (guard, label) = match attempt {
+                Ok(built) => built,
+                Err(cause) => {
+                    self.fail(&name, cause, None, witness)?;
+                    continue;
+                }
+            };
+            witness.built(domain, label.as_deref());
+            let need = plan::need_memory(domain).0;
+            self.free = self.free.map(|free| Mib(free.0.saturating_sub(need)));
+            self.guards.push(guard);
+            self.course.built(&name);
+            self.tell_attempt(&name);
         }
-        let attempt = match domain
-            .after
-            .iter()
-            .find(|need| left_out.contains_key(*need))
-        {
-            Some(need) => Err(Cause::Needs(need.clone())),
-            None => memory_is_free(domain, free).and_then(|()| {
-                create(
-                    domain,
-                    &artefacts.kernel,
-                    artefacts.ramdisk.as_deref(),
-                    toolstack,
-                )
-            }),
-        };
-        match attempt {
-            Ok(guard) => {
-                free = free.map(|free| Mib(free.0.saturating_sub(plan::need_memory(domain).0)));
-                built(domain, guard.seclabel.as_deref());
-                domains.0.push(guard);
-                stand.push(domain);
+        Ok(())
+    }
+
+    /// The domain of that name.
+    ///
+    /// # Panics
+    /// It is not one of this launch.
+    #[must_use]
+    pub fn domain(&self, name: &DomainName) -> &'a DomainConfig {
+        let domain = self.approved.plan.domain(name.as_str());
+        domain.expect("a course is about the domains of its plan")
+    }
+
+    /// What domain 0 is kept from while these domains are there.
+    #[must_use]
+    pub fn withheld(&self) -> Vec<Range> {
+        let names = self.course.standing();
+        let stand: Vec<_> = names.iter().map(|name| self.domain(name)).collect();
+        plan::withheld(&self.approved.plan, &stand)
+    }
+
+    /// Lets a domain run.
+    ///
+    /// # Errors
+    /// A failure of it that means that of the launch.
+    pub fn start(
+        &mut self,
+        name: &DomainName,
+        now: Duration,
+        witness: &mut dyn Witness,
+    ) -> Result<(), Fallen> {
+        let domid = self.domain(name).domid;
+        match explained(self.toolstack, || self.toolstack.unpause(domid)) {
+            Ok(()) => {
+                self.course.started(name, now);
+                witness.unpaused(name);
+                Ok(())
             }
-            Err(cause @ Cause::Needs(_)) => {
-                left_out.insert(domain.name.clone(), cause.to_string());
-            }
-            Err(cause) if domain.on_failure == OnFailure::Skip => {
-                console::line(
-                    "build",
-                    &format!("{} left out: {}", domain.name, chain(&cause)),
-                );
-                left_out.insert(domain.name.clone(), chain(&cause));
-            }
-            Err(cause) => {
-                return Err(Error::Domain {
-                    name: domain.name.clone(),
-                    domid: domain.domid,
-                    cause,
-                });
+            Err(error) => {
+                let console = error.log.clone();
+                self.fail(name, Cause::Toolstack(error), Some(console), witness)
             }
         }
     }
-    Ok(Built {
-        domains,
-        left_out,
-        last,
-        toolstack,
-        withheld: plan::withheld(&approved.plan, &stand),
-    })
+
+    /// A domain failed that was unpaused; `console` are its last words.
+    ///
+    /// # Errors
+    /// Its failure means that of the launch.
+    pub fn fell(
+        &mut self,
+        failed: Failed,
+        console: Vec<String>,
+        witness: &mut dyn Witness,
+    ) -> Result<(), Fallen> {
+        self.fail(&failed.name, failed.cause, Some(console), witness)
+    }
+
+    /// Gives every domain away: from here on nothing destroys them.
+    pub fn hand_over(self) {
+        self.guards.hand_over();
+    }
+
+    /// How many domains stand or run.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.guards.len()
+    }
+
+    fn take_down(&mut self, name: &DomainName) -> Result<(), toolstack::Error> {
+        self.guards.destroy(name)?;
+        let need = plan::need_memory(self.domain(name)).0;
+        self.free = self.free.map(|free| Mib(free.0.saturating_add(need)));
+        Ok(())
+    }
+
+    /// A domain that is built anew finds in XenStore that it is: what it does
+    /// otherwise then is up to it, and that it cannot be told is no failure.
+    fn tell_attempt(&self, name: &DomainName) {
+        let attempt = self.course.attempt(name);
+        if attempt > 1 {
+            let domid = self.domain(name).domid;
+            let path = format!("/local/domain/{domid}/domb/attempt");
+            if let Err(error) = self.toolstack.store_write(&path, &attempt.to_string()) {
+                crate::console::line("build", &format!("{name} is not told its attempt: {error}"));
+            }
+        }
+    }
+
+    fn approved_ready(&self, name: &DomainName, witness: &mut dyn Witness) -> Result<(), Cause> {
+        if let Some(ready) = &self.domain(name).ready {
+            witness.ready(name, ready);
+        }
+        let refused = |why: String| Cause::Refused { why };
+        let said = self.approved.hooks.on_ready(name);
+        let said = said.map_err(|error| refused(crate::report::chain(&error).join(": ")))?;
+        witness.script_said(&said.log);
+        match said.answer {
+            None => Ok(()),
+            Some(why) => Err(refused(why)),
+        }
+    }
 }
 
 /// Without an enforcing Flask a label is only a wish: libxl warns and builds
 /// the domain unlabelled (`libxl_create.c`). domb does not.
-fn labels_are_enforced(
-    allowed: &[&DomainConfig],
-    control: Option<&Control>,
-    platform: &PlatformFacts,
-) -> Result<(), Error> {
+fn labels_are_enforced(approved: &Approved, platform: &PlatformFacts) -> Result<(), Error> {
     let flask = platform.flask.unwrap_or(Flask::Absent);
     if flask == Flask::Enforcing {
         return Ok(());
     }
+    let control = approved.plan.control.as_ref();
     if let Some(label) = control.and_then(|control| control.seclabel.clone()) {
         return Err(Error::Control(Cause::LabelNotEnforced { label, flask }));
     }
-    match allowed
+    match approved
+        .plan
+        .start_order()
         .iter()
         .find_map(|domain| Some((domain, domain.seclabel.as_ref()?)))
     {
@@ -202,22 +290,20 @@ fn labels_are_enforced(
                 label: label.clone(),
                 flask,
             },
+            recover: false,
         }),
     }
 }
 
 /// With `exit = "domain"` nothing is built unless every role is filled by a
 /// domain that may start, at the domid where Xen wants the hardware domain.
-fn roles_are_filled(
-    config: &Config,
-    allowed: &[&DomainConfig],
-    platform: &PlatformFacts,
-) -> Result<(), Error> {
+fn roles_are_filled(approved: &Approved, platform: &PlatformFacts) -> Result<(), Error> {
+    let config = &approved.measured.loaded.config;
     if config.exit != Exit::Domain {
         return Ok(());
     }
     for domain in config.domains.iter().filter(|it| !it.roles.is_empty()) {
-        let cause = if allowed.iter().all(|other| other.name != domain.name) {
+        let cause = if !approved.approval.verdict().allows(domain.name.as_str()) {
             Err(Cause::RoleDenied)
         } else if domain.has_role(Role::Hardware) {
             hardware_domid(domain, platform)
@@ -228,6 +314,7 @@ fn roles_are_filled(
             name: domain.name.clone(),
             domid: domain.domid,
             cause,
+            recover: false,
         })?;
     }
     Ok(())
@@ -259,12 +346,16 @@ fn memory_is_free(domain: &DomainConfig, free: Option<Mib>) -> Result<(), Cause>
     }
 }
 
+/// Builds a domain that stands paused, and gives the label it really has.
 fn create<'t>(
     domain: &DomainConfig,
-    kernel: &Artefact,
-    ramdisk: Option<&Artefact>,
+    approved: &Approved,
     toolstack: &'t dyn Toolstack,
-) -> Result<Guard<'t>, Cause> {
+) -> Result<(Guard<'t>, Option<String>), Cause> {
+    if !approved.approval.verdict().allows(domain.name.as_str()) {
+        return Err(Cause::NotApproved);
+    }
+    let artefacts = &approved.measured.loaded.domains[&domain.name];
     if let State::Paused | State::Running | State::Shutdown(_) = toolstack.state(domain.domid)? {
         return Err(Cause::DomidInUse);
     }
@@ -274,24 +365,18 @@ fn create<'t>(
             return Err(Cause::NotHeld(*range));
         }
     }
+    let kernel = artefacts.kernel.sealed.path();
+    let ramdisk = artefacts.ramdisk.as_ref();
     let ramdisk = ramdisk.map(|ramdisk| ramdisk.sealed.path());
     explained(toolstack, || {
-        toolstack.create(domain, &kernel.sealed.path(), ramdisk.as_deref())
+        toolstack.create(domain, &kernel, ramdisk.as_deref())
     })?;
-    let mut guard = Guard {
-        toolstack,
-        name: domain.name.clone(),
-        domid: domain.domid,
-        seclabel: None,
-        serves: domain.has_role(Role::Xenstore) || domain.has_role(Role::Control),
-        runs: false,
-        armed: true,
-    };
-    guard.seclabel = real_label(domain, toolstack)?;
+    let guard = Guard::new(toolstack, domain.name.clone(), domain.domid);
+    let label = real_label(domain, toolstack)?;
     match toolstack.state(domain.domid)? {
-        State::Paused => Ok(guard),
+        State::Paused => Ok((guard, label)),
         // libxl cannot work without it, so it serves by now.
-        State::Running if domain.has_role(Role::Xenstore) => Ok(guard),
+        State::Running if domain.has_role(Role::Xenstore) => Ok((guard, label)),
         state => Err(Cause::NotPaused(state)),
     }
 }
@@ -306,69 +391,4 @@ fn real_label(domain: &DomainConfig, toolstack: &dyn Toolstack) -> Result<Option
         }),
         _ => Ok(real),
     }
-}
-
-/// Paused domains, destroyed last first when dropped.
-#[derive(Default)]
-pub struct Guards<'t>(Vec<Guard<'t>>);
-
-impl<'t> Guards<'t> {
-    /// The domains in start order.
-    pub fn iter(&self) -> impl Iterator<Item = &Guard<'t>> {
-        self.0.iter()
-    }
-
-    /// How many there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Disarms every guard: from here on nothing destroys these domains.
-    pub fn hand_over(mut self) {
-        for guard in &mut self.0 {
-            guard.armed = false;
-        }
-    }
-}
-
-impl Drop for Guards<'_> {
-    fn drop(&mut self) {
-        while let Some(guard) = self.0.pop() {
-            drop(guard);
-        }
-    }
-}
-
-/// A domain that is destroyed when this is dropped.
-pub struct Guard<'t> {
-    toolstack: &'t dyn Toolstack,
-    /// The domain's name.
-    pub name: DomainName,
-    /// Its domid.
-    pub domid: Domid,
-    /// The label it really has; None where Xen has no labels.
-    pub seclabel: Option<String>,
-    /// Whether the others need it before they run.
-    serves: bool,
-    /// Whether it was let run before the hand-off of the others.
-    pub runs: bool,
-    armed: bool,
-}
-
-impl Drop for Guard<'_> {
-    fn drop(&mut self) {
-        if !self.armed {
-            return;
-        }
-        let text = match self.toolstack.destroy(self.domid) {
-            Ok(()) => format!("destroyed {} (domid {})", self.name, self.domid),
-            Err(error) => format!("could not destroy {}: {error}", self.name),
-        };
-        console::line("undo", &text);
-    }
-}
-
-fn chain(cause: &Cause) -> String {
-    crate::report::chain(cause).join(": ")
 }

@@ -144,8 +144,7 @@ impl Adopt {
 
 #[cfg(feature = "libxl")]
 fn on_xen(options: &launch::Options) -> Exit {
-    let log = options.report.with_file_name("libxl.log");
-    match crate::libxl::Libxl::open(&log) {
+    match crate::libxl::Libxl::open(&options.libxl_log()) {
         Ok(toolstack) => launch::launch(options, Source::Files, &toolstack).exit(),
         Err(error) => report::Report::new(&options.config).no_toolstack(&error, &options.report),
     }

@@ -77,6 +77,7 @@ fn keys() -> String {
         ("[platform]", &top["platform"]),
         ("[control]", &top["control"]),
         ("[[domain]]", domain),
+        ("[domain.ready]", &domain["properties"]["ready"]),
     ] {
         out.push_str(&format!(
             "\n## {heading}\n\n| key | value | what it is |\n|---|---|---|\n"
@@ -110,6 +111,7 @@ fn value(property: &Value) -> String {
         (_, Some("array")) if property["items"]["type"] == "object" => "tables".to_owned(),
         (_, Some("array")) => "list of texts".to_owned(),
         (_, Some("object")) => "table".to_owned(),
+        (_, Some("boolean")) => "`true`, `false`".to_owned(),
         _ if property["examples"].is_array() => {
             format!("size, as in {}", shown(&property["examples"][0]))
         }

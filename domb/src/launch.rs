@@ -13,6 +13,9 @@
 //!    extended, but the xenstore domain, which the others are built with. The
 //!    control domain runs before the hardware domain is built: from then on
 //!    the end of the boot domain does not end the machine, and it watches.
+//!    None runs before those in its `after` are ready. Where the launch comes
+//!    to something else on the way (a domain is built anew, another takes its
+//!    place), that is extended before the next domain runs.
 //! 5. Nothing half-built is left: guards destroy what was not handed over.
 //!    Nothing is destroyed after the hand-off.
 //! 6. Every launch ends with a report, whatever its end was.
@@ -23,12 +26,15 @@ use std::fs;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use domb_core::config::{self, AfterFailure, Config, Control, DomainName, Reclaim};
-use domb_core::measure::{Artefacts, Bank, Outcome, final_event};
+use domb_core::config::{
+    self, AfterFailure, Config, Control, DomainConfig, DomainName, Ready, Reclaim, Role,
+};
+use domb_core::course::Came;
+use domb_core::measure::{Artefacts, Bank, Ending, Outcome, final_event};
 use domb_core::plan::Step;
 use domb_core::policy::{Approval, Verdict};
 
-use crate::build::{self, Built};
+use crate::build::{self, Built, Witness};
 use crate::console;
 use crate::exit::Exit;
 use crate::handoff::{self, HandedOff};
@@ -36,7 +42,8 @@ use crate::in_force;
 use crate::load::{self, Artefact, Loaded, Source};
 use crate::measure::{self, Measurer};
 use crate::own_label::NextLabel;
-use crate::policy;
+use crate::policy::{self, Hooks};
+use crate::recovery::{self, Recovered};
 use crate::report::Report;
 use crate::toolstack::{DryRun, Toolstack};
 use crate::tpm::TpmDevice;
@@ -60,6 +67,14 @@ pub struct Options {
     pub first_init: bool,
 }
 
+impl Options {
+    /// Where libxl logs to.
+    #[must_use]
+    pub fn libxl_log(&self) -> PathBuf {
+        self.report.with_file_name("libxl.log")
+    }
+}
+
 /// A loaded configuration whose every part is in the PCR.
 pub struct Measured {
     /// The configuration and its sealed artefacts.
@@ -77,6 +92,8 @@ pub struct Approved {
     /// The configuration that is carried out: the measured one as the launch
     /// script changed it, checked by the same rules once more.
     pub plan: Config,
+    /// What the launch script may say while it is carried out.
+    pub hooks: Hooks,
 }
 
 /// How a launch ended, and what PID 1 needs to go on from there.
@@ -85,6 +102,8 @@ pub struct Ended {
     pub result: Result<HandedOff, Error>,
     /// What PID 1 is to become; known once the configuration is loaded.
     pub next: Option<Next>,
+    /// The recovery domain runs, and nothing else does.
+    pub recovered: Option<Recovered>,
 }
 
 impl Ended {
@@ -115,22 +134,33 @@ pub struct Next {
 pub fn launch(options: &Options, source: Source<'_>, toolstack: &dyn Toolstack) -> Ended {
     let mut report = Report::new(&options.config);
     report.begin("config");
-    let (result, next) = match load::load(&options.config, source) {
+    let loaded = match load::load(&options.config, source) {
+        Ok(loaded) => loaded,
         Err(error) => {
             not_loaded(options, source, &error, &mut report);
-            (Err(Error::Load(error)), None)
-        }
-        Ok(loaded) => {
-            report.loaded(&loaded);
-            let next = Next::of(&loaded);
-            (
-                measured_launch(loaded, options, toolstack, &mut report),
-                Some(next),
-            )
+            let result = Err(Error::Load(error));
+            report.told(&result);
+            report.save(&options.report);
+            return Ended {
+                result,
+                next: None,
+                recovered: None,
+            };
         }
     };
-    report.ended(&result, &options.report);
-    Ended { result, next }
+    report.loaded(&loaded);
+    let next = Some(Next::of(&loaded));
+    let (result, approved) = measured_launch(loaded, options, toolstack, &mut report);
+    report.told(&result);
+    let recovered = approved.and_then(|approved| {
+        recovery::start(&approved, toolstack, &options.libxl_log(), &mut report)
+    });
+    report.save(&options.report);
+    Ended {
+        result,
+        next,
+        recovered,
+    }
 }
 
 /// Nothing was loaded, so nothing can be measured; the PCR is closed, for
@@ -162,9 +192,9 @@ pub fn dry_run(options: &Options) -> Exit {
             report.loaded(&loaded);
             report.begin("measure");
             let mut measurer = Measurer::rehearse(&loaded.config);
-            approve(loaded, &mut measurer, &toolstack, &mut report)
-                .and_then(|approved| build(approved, &toolstack, &mut report))
-                .and_then(|built| hand_off(built, &mut measurer, &toolstack, None, &mut report))
+            let approved = approve(loaded, &mut measurer, &toolstack, &mut report)?;
+            let built = build(&approved, &toolstack, &mut measurer, &mut report)?;
+            hand_off(built, &toolstack, &mut measurer, None, &mut report)
         });
     let exit = report.told(&result);
     for step in toolstack.steps() {
@@ -184,30 +214,34 @@ pub fn rehearse(measured: Measured, verdict: Verdict, toolstack: &DryRun) -> Res
         .approve()
         .map_err(|verdict| Error::Denied { verdict })?;
     let plan = policy::plan(&measured, &approval)?;
+    let platform = toolstack
+        .platform()
+        .map_err(|source| Error::Toolstack { source })?;
     let approved = Approved {
+        hooks: Hooks::new(&measured, platform, None)?,
         measured,
         approval,
         plan,
     };
-    let built = build::build(&approved, toolstack, |_, _| {})?;
-    let left_out: Vec<DomainName> = built.left_out.keys().cloned().collect();
+    let built = build::build(&approved, toolstack, &mut Silent)?;
+    let ending = Ending::from(&built.came());
     let (config, banks) = (&approved.measured.loaded.config, Bank::ALL);
-    let last = final_event(config, Outcome::Launched, &left_out, &banks);
+    let last = final_event(config, Outcome::Launched, &ending, &banks);
     let last = last.map_err(measure::Error::from)?;
     toolstack.note(Step::Measure(Box::new(last)));
-    withhold::withhold(&built, toolstack)?;
-    let built = built.start_services(|_| {})?.build_last(|_, _| {})?;
-    handoff::hand_off(built, toolstack, None, |_, _| {})?;
+    withhold::withhold(&built.withheld(), toolstack)?;
+    handoff::hand_off(built, None, &mut Silent)?;
     Ok(())
 }
 
-/// Measure, and whatever comes of the rest, extend the last event.
+/// Measure, and whatever comes of the rest, extend the last event. Gives back
+/// what was approved where the recovery domain is to be started from it.
 fn measured_launch(
     loaded: Loaded,
     options: &Options,
     toolstack: &dyn Toolstack,
     report: &mut Report,
-) -> Result<HandedOff, Error> {
+) -> (Result<HandedOff, Error>, Option<Approved>) {
     report.begin("measure");
     let config = &loaded.config;
     let next_label = match config.exit {
@@ -215,15 +249,25 @@ fn measured_launch(
         // Domain 0 is not domb's own, or does not live on.
         config::Exit::Process | config::Exit::Domain => None,
     };
-    let mut measurer = Measurer::begin(config, &options.event_log, &options.tpm)?;
-    let result = approve(loaded, &mut measurer, toolstack, report)
-        .and_then(|approved| {
-            if options.first_init {
-                report.launched_as(toolstack.own_seclabel().map_err(build::Error::Platform)?);
-            }
-            build(approved, toolstack, report)
-        })
-        .and_then(|built| hand_off(built, &mut measurer, toolstack, next_label.as_ref(), report));
+    let mut measurer = match Measurer::begin(config, &options.event_log, &options.tpm) {
+        Ok(measurer) => measurer,
+        Err(error) => return (Err(error.into()), None),
+    };
+    let mut approved = None;
+    let result = approve(loaded, &mut measurer, toolstack, report).and_then(|it| {
+        if options.first_init {
+            report.launched_as(toolstack.own_seclabel().map_err(build::Error::Platform)?);
+        }
+        let built = build(approved.insert(it), toolstack, &mut measurer, report)?;
+        hand_off(built, toolstack, &mut measurer, next_label.as_ref(), report)
+    });
+    let mut approved = approved.filter(|_| result.as_ref().is_err_and(Error::recovers));
+    let recovery = approved
+        .as_ref()
+        .and_then(|approved| approved.plan.with_role(Role::Recovery));
+    if let Some(recovery) = recovery {
+        measurer.recovers(&recovery.name);
+    }
     let finished = match &result {
         Ok(_) => Ok(()),
         Err(Error::Denied { .. }) => measurer.finish(Outcome::Refused),
@@ -231,14 +275,12 @@ fn measured_launch(
     };
     report.measured(measurer.summary());
     // A launch that failed stays failed for its own reason; that its last
-    // event is missing as well is said beside it.
-    match (result, finished) {
-        (Err(error), Err(missing)) => {
-            report.warn(format!("the last event was not extended: {missing}"));
-            Err(error)
-        }
-        (result, _) => result,
+    // event is missing as well is said beside it. Nothing runs unmeasured.
+    if let (Err(_), Err(missing)) = (&result, finished) {
+        report.warn(format!("the last event was not extended: {missing}"));
+        approved = None;
     }
+    (result, approved)
 }
 
 /// Measure every part, then let the launch script decide.
@@ -259,7 +301,9 @@ fn approve(
         .platform()
         .map_err(|source| Error::Toolstack { source })?;
     in_force::hold(&measured.loaded, &platform, toolstack, report)?;
-    let verdict = policy::decide(&measured, platform, measurer.facts())?;
+    let facts = measurer.facts();
+    let verdict = policy::decide(&measured, platform.clone(), facts.clone())?;
+    let hooks = Hooks::new(&measured, platform, facts)?;
     report.decided(&verdict, &measured);
     measurer.verdict(&verdict)?;
     let approval = verdict
@@ -275,48 +319,100 @@ fn approve(
         measured,
         approval,
         plan,
+        hooks,
     })
 }
 
-/// Build every approved domain, paused.
-fn build<'t>(
-    approved: Approved,
-    toolstack: &'t dyn Toolstack,
+/// Build every approved domain, paused. What was approved is lent: a domain
+/// that fails later may be built from it once more.
+fn build<'a>(
+    approved: &'a Approved,
+    toolstack: &'a dyn Toolstack,
+    measurer: &mut Measurer,
     report: &mut Report,
-) -> Result<Built<'t>, Error> {
+) -> Result<Built<'a>, Error> {
     report.begin("build");
-    let built = build::build(&approved, toolstack, |domain, label| {
-        report.built(domain, label);
-    })?;
-    // All that boots is in the domains now; the sealed copies go.
-    drop(approved);
-    report.left_out(&built.left_out);
-    report.end(&format!("{} domains built, paused", built.domains.len()));
+    let built = build::build(approved, toolstack, &mut Teller { report, measurer })?;
+    report.came(&built.came());
+    report.end(&format!("{} domains built, paused", built.count()));
     Ok(built)
 }
 
-/// Extend the last event, then let every domain run.
+/// Extend the last event, then let every domain run as soon as those before it
+/// are ready.
 fn hand_off(
     built: Built<'_>,
-    measurer: &mut Measurer,
     toolstack: &dyn Toolstack,
+    measurer: &mut Measurer,
     next_label: Option<&NextLabel>,
     report: &mut Report,
 ) -> Result<HandedOff, Error> {
     report.begin("handoff");
-    measurer.leave_out(built.left_out.keys().cloned());
+    measurer.came(&built.came());
     measurer.finish(Outcome::Launched)?;
-    withhold::withhold(&built, toolstack)?;
-    withhold::tell(&built.withheld);
-    let built = built.start_services(|name| report.unpaused(name))?;
-    let built = built.build_last(|domain, label| report.built(domain, label))?;
-    let unpaused = |name: &DomainName, _| report.unpaused(name);
-    let handed_off = handoff::hand_off(built, toolstack, next_label, unpaused)?;
+    let withheld = built.withheld();
+    withhold::withhold(&withheld, toolstack)?;
+    withhold::tell(&withheld);
+    let handed_off = handoff::hand_off(built, next_label, &mut Teller { report, measurer })?;
+    report.came(&handed_off.came);
     if let Some(given) = &handed_off.own_label {
         report.label_given(given);
     }
     report.end(&format!("{} domains running", handed_off.domains));
     Ok(handed_off)
+}
+
+/// Tells the report and the PCR what a launch does.
+struct Teller<'r> {
+    report: &'r mut Report,
+    measurer: &'r mut Measurer,
+}
+
+impl Witness for Teller<'_> {
+    fn built(&mut self, domain: &DomainConfig, label: Option<&str>) {
+        self.report.built(domain, label);
+    }
+
+    fn unpaused(&mut self, name: &DomainName) {
+        self.report.unpaused(name);
+    }
+
+    fn ready(&mut self, name: &DomainName, ready: &Ready) {
+        self.report.ready(name, ready);
+    }
+
+    fn late(&mut self, name: &DomainName, ready: &Ready) {
+        self.report.late(name, ready);
+    }
+
+    fn failed(&mut self, failure: &build::Failure) {
+        self.report.fell(failure);
+    }
+
+    fn script_said(&mut self, lines: &[String]) {
+        self.report.script_said(lines);
+    }
+
+    fn came(&mut self, came: &Came) -> Result<(), measure::Error> {
+        self.report.came(came);
+        self.measurer.came(came);
+        self.measurer.finish(Outcome::Launched)
+    }
+}
+
+/// Tells nobody.
+struct Silent;
+
+impl Witness for Silent {
+    fn built(&mut self, _: &DomainConfig, _: Option<&str>) {}
+    fn unpaused(&mut self, _: &DomainName) {}
+    fn ready(&mut self, _: &DomainName, _: &Ready) {}
+    fn late(&mut self, _: &DomainName, _: &Ready) {}
+    fn failed(&mut self, _: &build::Failure) {}
+    fn script_said(&mut self, _: &[String]) {}
+    fn came(&mut self, _: &Came) -> Result<(), measure::Error> {
+        Ok(())
+    }
 }
 
 impl Next {

@@ -186,6 +186,8 @@ impl Toolstack for Libxl {
         }
         let json = plan::libxl_config(domain, kernel, ramdisk).to_string();
         let config = xenlight::DomainConfig::from_json(&self.context, &json)?;
+        // A domain that is built anew has the domid it had a moment ago.
+        self.context.forget_recent_domids()?;
         let paused = self.context.create_paused(config)?;
         paused.release();
         Ok(())
@@ -209,6 +211,22 @@ impl Toolstack for Libxl {
 
     fn withhold(&self, range: &Range) -> Result<(), Error> {
         Ok(self.context.permit(0, permission(range), false)?)
+    }
+
+    fn console_read(&self, domain: &DomainConfig) -> Vec<u8> {
+        // xenconsoled makes the terminal when it has seen the domain.
+        match self.context.console_tty(domain.domid.value()) {
+            Ok(tty) => pty::read_and_keep(Path::new(&tty), domain.name.as_str()),
+            Err(_) => Vec::new(),
+        }
+    }
+
+    fn store_read(&self, path: &str) -> Result<Option<String>, Error> {
+        Ok(self.context.store().read_text(path)?)
+    }
+
+    fn store_write(&self, path: &str, value: &str) -> Result<(), Error> {
+        Ok(self.context.store().write(path, value.as_bytes())?)
     }
 
     fn console_tail(&self, domid: Domid) -> Vec<String> {

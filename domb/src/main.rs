@@ -52,6 +52,7 @@ mod predict;
 mod pty;
 mod ramdisk;
 mod record;
+mod recovery;
 mod report;
 mod script;
 mod sealed;

@@ -23,8 +23,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use domb_core::config::{Config, DomainName, InitialValue, TpmMode};
+use domb_core::course::Came;
 use domb_core::measure::{
-    Bank, Digests, Event, Outcome, event_log, final_event, launch_events, replay_all, verdict_event,
+    Bank, Digests, Ending, Event, Outcome, event_log, final_event, launch_events, replay_all,
+    verdict_event,
 };
 use domb_core::policy::{TpmFacts, TpmState, Verdict};
 use domb_core::units::PcrIndex;
@@ -63,8 +65,10 @@ pub struct Measurer {
     initial: Digests,
     /// The events that were extended, or only logged where there is no TPM.
     events: Vec<Event>,
-    left_out: Vec<DomainName>,
+    ending: Ending,
     ended: Option<Outcome>,
+    /// Something is to be said after `launched`.
+    amended: bool,
     not_measured: Option<String>,
 }
 
@@ -129,8 +133,9 @@ impl Measurer {
             log: None,
             initial: Digests::zero(&[Bank::Sha256]),
             events: Vec::new(),
-            left_out: Vec::new(),
+            ending: Ending::default(),
             ended: None,
+            amended: false,
             not_measured: Some("this is a rehearsal".to_owned()),
         }
     }
@@ -235,28 +240,43 @@ impl Measurer {
         self.record(vec![event])
     }
 
-    /// Notes the domains that were allowed but are not there; the final event
-    /// names them.
-    pub fn leave_out(&mut self, names: impl IntoIterator<Item = DomainName>) {
-        self.left_out.extend(names);
+    /// Notes what the launch came to besides what was planned; the next final
+    /// event says it. A launch that was `launched` already is `launched` once
+    /// more then.
+    pub fn came(&mut self, came: &Came) {
+        let ending = Ending::from(came);
+        if self.ending != ending {
+            self.ending = ending;
+            if self.ended == Some(Outcome::Launched) {
+                self.amended = true;
+            }
+        }
+    }
+
+    /// Notes that the recovery domain is started; the final event says it.
+    pub fn recovers(&mut self, recovery: &DomainName) {
+        self.ending.recovery = Some(recovery.clone());
     }
 
     /// Records how the launch ended, and checks that the PCR holds what the
     /// log says. Nothing is recorded after it, but that a launch that was
-    /// `launched` already `failed` in the hand-off.
+    /// `launched` already came to something else or `failed` in the hand-off.
     ///
     /// # Errors
     /// As [`record`](Measurer::record); also when the PCR holds another value
     /// than the events give.
     pub fn finish(&mut self, outcome: Outcome) -> Result<(), Error> {
-        if !matches!(
-            (self.ended, outcome),
-            (None, _) | (Some(Outcome::Launched), Outcome::Failed)
-        ) {
+        let goes_on = match (self.ended, outcome) {
+            (None, _) | (Some(Outcome::Launched), Outcome::Failed) => true,
+            (Some(Outcome::Launched), Outcome::Launched) => self.amended,
+            _ => false,
+        };
+        if !goes_on {
             return Ok(());
         }
-        let event = final_event(&self.config, outcome, &self.left_out, &self.banks)?;
+        let event = final_event(&self.config, outcome, &self.ending, &self.banks)?;
         self.ended = Some(outcome);
+        self.amended = false;
         let export = self.log.as_ref().map_or(Ok(()), |log| {
             log.write_cel(self.events.iter().chain([&event]))
         });

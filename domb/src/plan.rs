@@ -11,7 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use domb_core::measure::{
-    Bank, Digests, Outcome, final_event, launch_events, replay_all, verdict_event,
+    Bank, Digests, Ending, Outcome, final_event, launch_events, replay_all, verdict_event,
 };
 use domb_core::plan::{Decided, Review, Step};
 use domb_core::policy::{Facts, Flask, Verdict};
@@ -122,7 +122,7 @@ fn review(config: &Path, facts: &Facts) -> Result<(Review, Exit), Error> {
     let exit = match launch::rehearse(measured, verdict, &toolstack) {
         Ok(()) => Exit::Success,
         Err(launch::Error::Denied { .. }) => {
-            let last = final_event(&config, Outcome::Refused, &[], &Bank::ALL);
+            let last = final_event(&config, Outcome::Refused, &Ending::default(), &Bank::ALL);
             let last = last.map_err(crate::measure::Error::from);
             toolstack.note(Step::Measure(Box::new(last.map_err(launch::Error::from)?)));
             Exit::Denied

@@ -9,11 +9,11 @@ mod meter;
 
 use std::io;
 
-use domb_core::config::Config;
+use domb_core::config::{Config, DomainName};
 use domb_core::measure::VerdictRecord;
 use domb_core::policy::{
-    self, Approval, Facts, FactsError, Limits, Outcome, PlanError, PlatformFacts, Script, TpmFacts,
-    Verdict, effective,
+    self, Approval, Facts, FactsError, Limits, Outcome, PlanError, PlatformFacts, Said, Script,
+    TpmFacts, Verdict, effective,
 };
 
 pub use self::meter::Meter;
@@ -28,14 +28,7 @@ pub fn decide(
     platform: PlatformFacts,
     tpm: Option<TpmFacts>,
 ) -> Result<Verdict, Error> {
-    let loaded = &measured.loaded;
-    let script = match &loaded.script {
-        None => None,
-        Some(file) => {
-            let bytes = file.sealed.read().map_err(Error::Read)?;
-            Some(Script::new(&file.written.display().to_string(), &bytes)?)
-        }
-    };
+    let script = script(measured)?;
     let facts = facts(measured, platform, tpm)?;
     let limits = Limits::default();
     Ok(policy::decide(
@@ -55,6 +48,70 @@ pub fn plan(measured: &Measured, approval: &Approval) -> Result<Config, Error> {
     let script = config.script.as_deref();
     let script = script.map_or(String::new(), |path| path.display().to_string());
     Ok(effective(config, approval, &script)?.config)
+}
+
+/// What the launch script may say while the launch is under way.
+pub struct Hooks {
+    script: Option<Script>,
+    facts: Facts,
+}
+
+impl Hooks {
+    /// For the script and the facts that `decide` was asked with.
+    ///
+    /// # Errors
+    /// The sealed script cannot be read.
+    pub fn new(
+        measured: &Measured,
+        platform: PlatformFacts,
+        tpm: Option<TpmFacts>,
+    ) -> Result<Hooks, Error> {
+        Ok(Hooks {
+            script: script(measured)?,
+            facts: facts(measured, platform, tpm)?,
+        })
+    }
+
+    /// What is to be done about a domain that failed.
+    ///
+    /// # Errors
+    /// The script did not say.
+    pub fn on_failed(
+        &self,
+        name: &DomainName,
+        attempt: u32,
+        reason: &str,
+    ) -> Result<Said, policy::Error> {
+        let limits = Limits::default();
+        let Some(script) = &self.script else {
+            return Ok(Said::default());
+        };
+        let meter = Meter::new(&limits);
+        let asked = (name.as_str(), attempt, reason);
+        policy::on_failed(script, &self.facts, asked, &limits, meter)
+    }
+
+    /// Whether a domain that is ready may count as that.
+    ///
+    /// # Errors
+    /// The script did not say.
+    pub fn on_ready(&self, name: &DomainName) -> Result<Said, policy::Error> {
+        let limits = Limits::default();
+        let Some(script) = &self.script else {
+            return Ok(Said::default());
+        };
+        let meter = Meter::new(&limits);
+        policy::on_ready(script, &self.facts, name.as_str(), &limits, meter)
+    }
+}
+
+fn script(measured: &Measured) -> Result<Option<Script>, Error> {
+    let Some(file) = &measured.loaded.script else {
+        return Ok(None);
+    };
+    let bytes = file.sealed.read().map_err(Error::Read)?;
+    let name = file.written.display().to_string();
+    Ok(Some(Script::new(&name, &bytes)?))
 }
 
 /// What of `verdict` is measured.

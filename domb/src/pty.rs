@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! The last words of a domain: what xenconsoled holds for whoever opens the
-//! domain's console. Reading takes them away, so this is done only when the
-//! domain is about to be destroyed.
+//! What xenconsoled holds for whoever opens a domain's console. Reading takes
+//! it away, so this is done only when the domain is about to be destroyed, or
+//! where its readiness is a line of it; then what was read is kept.
 
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Read};
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -13,10 +13,36 @@ use rustix::fs::OFlags;
 /// Enough for an oops with its call trace.
 const MOST_BYTES: usize = 64 * 1024;
 const MOST_LINES: usize = 12;
+/// A boot's worth of messages.
+const MOST_KEPT: u64 = 256 * 1024;
 
 /// The last lines waiting at the terminal `tty`; empty when it cannot be read.
 #[must_use]
 pub fn last_lines(tty: &Path) -> Vec<String> {
+    tail(&String::from_utf8_lossy(&waiting(tty)))
+}
+
+/// What waits at the terminal `tty`, and adds it to the record of the console
+/// of the domain `name`, up to a bound: whoever opens the console later does
+/// not find it there any more.
+#[must_use]
+pub fn read_and_keep(tty: &Path, name: &str) -> Vec<u8> {
+    let bytes = waiting(tty);
+    let path = format!("/run/domb/console-{name}.log");
+    if !bytes.is_empty() {
+        let file = OpenOptions::new().append(true).create(true).open(path);
+        let room = |file: &File| file.metadata().is_ok_and(|data| data.len() < MOST_KEPT);
+        // A record that cannot be kept is no reason to stop a launch.
+        if let Ok(mut file) = file
+            && room(&file)
+            && file.write_all(&bytes).is_err()
+        {}
+    }
+    bytes
+}
+
+/// What waits at the terminal `tty`, at most 64 KiB.
+fn waiting(tty: &Path) -> Vec<u8> {
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits();
     let flags = i32::try_from(flags).expect("open flags fit a C int");
     let Ok(mut file) = OpenOptions::new().read(true).custom_flags(flags).open(tty) else {
@@ -34,7 +60,7 @@ pub fn last_lines(tty: &Path) -> Vec<String> {
             Err(_) => break,
         }
     }
-    tail(&String::from_utf8_lossy(&bytes))
+    bytes
 }
 
 fn tail(text: &str) -> Vec<String> {

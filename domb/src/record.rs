@@ -5,10 +5,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use domb_core::config::{Config, DomainConfig, DomainName};
+use domb_core::config::{Config, DomainConfig, DomainName, Ready, Role};
+use domb_core::course::Came;
 use domb_core::flask::{CONTROL_LABEL, Denial};
 use domb_core::policy::{self, Decision, Verdict};
 
+use crate::build::{self, DecidedBy};
 use crate::console;
 use crate::exit::Exit;
 use crate::handoff::HandedOff;
@@ -17,8 +19,8 @@ use crate::load::{Artefact, Loaded};
 use crate::measure::Summary;
 use crate::own_label::Given;
 use crate::report::{
-    Domain, DomainState, Failure, File, Measurement, Outcome, OwnLabel, Policy, Refusal, Report,
-    chain, hint, now_ms,
+    Domain, DomainState, Failure, Fell, File, Measurement, Outcome, OwnLabel, Policy, Recovery,
+    Refusal, Report, chain, hint, now_ms,
 };
 use crate::toolstack;
 
@@ -40,6 +42,7 @@ impl Report {
                 ramdisk: artefacts.ramdisk.as_deref().map(file),
                 built_ms: None,
                 unpaused_ms: None,
+                ready_ms: None,
             });
         }
         for warning in &loaded.warnings {
@@ -105,6 +108,9 @@ impl Report {
         for planned in &plan.domains {
             if let Some(domain) = self.domain(planned.name.as_str()) {
                 domain.seclabel.clone_from(&planned.seclabel);
+                if planned.standby || planned.has_role(Role::Recovery) {
+                    domain.state = DomainState::Standby;
+                }
             }
         }
     }
@@ -157,15 +163,99 @@ impl Report {
         }
     }
 
-    /// Some domains were left out on purpose.
-    pub fn left_out(&mut self, left_out: &BTreeMap<DomainName, String>) {
-        for (name, reason) in left_out {
-            self.warn(format!("{name} is left out: {reason}"));
+    /// The launch came to this besides what was planned.
+    pub fn came(&mut self, came: &Came) {
+        let left_out = came.left_out.iter();
+        let left_out = left_out.map(|(name, why)| (name, why.clone()));
+        let replaced = came.substituted.iter();
+        let replaced = replaced.map(|(name, by)| (name, format!("{by} took its place")));
+        for (name, reason) in left_out.chain(replaced) {
             if let Some(domain) = self.domain(name.as_str()) {
                 domain.state = DomainState::Skipped;
-                domain.reason = Some(reason.clone());
+                domain.reason = Some(reason);
             }
         }
+    }
+
+    /// A domain failed, and this is done about it.
+    pub fn fell(&mut self, failure: &build::Failure) {
+        let build::Failure {
+            name,
+            attempt,
+            reason,
+            decision,
+            by,
+            console,
+        } = failure;
+        let by = match by {
+            DecidedBy::Configuration => "configuration".to_owned(),
+            DecidedBy::Script => "script".to_owned(),
+            DecidedBy::Nobody(why) => why.clone(),
+        };
+        console::line("failed", &format!("{name}, attempt {attempt}: {reason}"));
+        console::line("decided", &format!("{name}: {decision} (by {by})"));
+        if decision.goes_on() {
+            for line in console {
+                console::line("console", line);
+            }
+        }
+        self.failures.push(Fell {
+            domain: name.to_string(),
+            attempt: *attempt,
+            reason: reason.clone(),
+            decision: decision.to_string(),
+            by,
+            console: console.clone(),
+            at_ms: now_ms(),
+        });
+    }
+
+    /// A domain's gate opened.
+    pub fn ready(&mut self, name: &DomainName, ready: &Ready) {
+        console::line("ready", &format!("{name}: {ready}"));
+        if let Some(domain) = self.domain(name.as_str()) {
+            domain.ready_ms = Some(now_ms());
+        }
+    }
+
+    /// The launch went on although a domain was not ready in time.
+    pub fn late(&mut self, name: &DomainName, ready: &Ready) {
+        let timeout = ready.timeout_text();
+        self.warn(format!(
+            "{name} was not ready within {timeout} ({ready}); the launch goes on"
+        ));
+    }
+
+    /// The launch script wrote these lines.
+    pub fn script_said(&mut self, lines: &[String]) {
+        for line in lines {
+            console::line("script", line);
+        }
+        if let Some(policy) = &mut self.policy {
+            policy.log.extend_from_slice(lines);
+        }
+    }
+
+    /// What became of the recovery domain.
+    pub fn recovered(&mut self, recovery: &DomainConfig, error: Option<&build::Cause>) {
+        let DomainConfig { name, domid, .. } = recovery;
+        let reason = error.map(|error| chain(error).join(": "));
+        match &reason {
+            None => self.end(&format!(
+                "{name} (domid {domid}) started; /local/domain/{domid}/domb tells it why"
+            )),
+            Some(why) => self.warn(format!("the recovery domain {name} was not started: {why}")),
+        }
+        if let Some(domain) = self.domain(name.as_str()).filter(|_| reason.is_none()) {
+            domain.state = DomainState::Running;
+            domain.unpaused_ms = Some(now_ms());
+        }
+        self.recovery = Some(Recovery {
+            name: name.to_string(),
+            domid: domid.value(),
+            started: reason.is_none(),
+            reason,
+        });
     }
 
     /// A domain runs.
@@ -201,7 +291,9 @@ impl Report {
     /// The launch is over: says how, and gives its exit code.
     pub fn told(&mut self, result: &Result<HandedOff, Error>) -> Exit {
         match result {
-            Ok(_) => {
+            Ok(handed_off) => {
+                let order = handed_off.shutdown_order.iter();
+                self.shutdown_order = order.map(ToString::to_string).collect();
                 self.outcome = Outcome::Launched;
                 self.exit_code = Exit::Success.code();
                 Exit::Success
@@ -211,12 +303,6 @@ impl Report {
                 error.exit()
             }
         }
-    }
-
-    /// The launch is over: says how, and writes the report to `path`.
-    pub fn ended(&mut self, result: &Result<HandedOff, Error>, path: &Path) {
-        self.told(result);
-        self.save(path);
     }
 
     /// Writes the report; that it cannot be written is said and no more: the

@@ -55,6 +55,15 @@ pub struct Report {
     /// its first init.
     #[serde(default)]
     pub own_label: Option<OwnLabel>,
+    /// Every domain that failed, what was decided and by whom, in order.
+    #[serde(default)]
+    pub failures: Vec<Fell>,
+    /// In which order the domains that run are to be shut down.
+    #[serde(default)]
+    pub shutdown_order: Vec<String>,
+    /// The recovery domain, where one was started or should have been.
+    #[serde(default)]
+    pub recovery: Option<Recovery>,
     /// What a person should know although the launch went on.
     pub warnings: Vec<String>,
 }
@@ -103,6 +112,39 @@ pub struct Refusal {
     pub rule: String,
 }
 
+/// A domain that failed, whatever that meant for the launch.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Fell {
+    /// The domain.
+    pub domain: String,
+    /// Which attempt at it failed, counted from 1.
+    pub attempt: u32,
+    /// The kind of failure (`build`, `start`, `ended`, `timeout`, `refused`),
+    /// then why.
+    pub reason: String,
+    /// What was done: `stop`, `skip`, `retry`, `substitute NAME`, `recover`.
+    pub decision: String,
+    /// Who decided: `configuration`, `script`, or why neither could.
+    pub by: String,
+    /// The last lines of the domain's console.
+    pub console: Vec<String>,
+    /// When, in milliseconds since the kernel started.
+    pub at_ms: u64,
+}
+
+/// What became of the recovery domain.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Recovery {
+    /// Its name.
+    pub name: String,
+    /// Its domid.
+    pub domid: u16,
+    /// It was started.
+    pub started: bool,
+    /// Why not, where it was not.
+    pub reason: Option<String>,
+}
+
 /// One step. Times are milliseconds since the kernel started.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Phase {
@@ -145,6 +187,9 @@ pub struct Domain {
     pub built_ms: Option<u64>,
     /// When it was unpaused.
     pub unpaused_ms: Option<u64>,
+    /// When its gate opened; null where it has none.
+    #[serde(default)]
+    pub ready_ms: Option<u64>,
 }
 
 /// What became of a domain.
@@ -155,8 +200,10 @@ pub enum DomainState {
     Pending,
     /// The launch script denied it, or one it needs.
     Denied,
-    /// It could not be built and the configuration says to go on.
+    /// It failed, or one it needs did, and the launch went on without it.
     Skipped,
+    /// It is kept for the case that another fails.
+    Standby,
     /// It stood, paused, when the launch failed; it was destroyed.
     Destroyed,
     /// It stands, paused.
@@ -250,6 +297,9 @@ impl Report {
                 hardware: 0,
             },
             own_label: None,
+            failures: Vec::new(),
+            shutdown_order: Vec::new(),
+            recovery: None,
             warnings: Vec::new(),
         }
     }

@@ -6,11 +6,13 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use domb_core::config::{DomainConfig, Range};
+use domb_core::config::{DomainConfig, Range, Ready};
+use domb_core::course::Lines;
 use domb_core::plan::{self, Step};
 use domb_core::policy::PlatformFacts;
 use domb_core::units::Domid;
 
+use crate::build;
 use crate::denials::Denied;
 use crate::in_force::InForce;
 
@@ -100,6 +102,36 @@ pub trait Toolstack {
     /// # Errors
     /// Xen refused.
     fn xen_messages(&self) -> Result<String, Error>;
+
+    /// What the domain wrote to its console since the last time; it is kept
+    /// for those who come to the console later.
+    fn console_read(&self, domain: &DomainConfig) -> Vec<u8>;
+
+    /// What the node of XenStore holds; None if there is no such node.
+    ///
+    /// # Errors
+    /// XenStore does not answer.
+    fn store_read(&self, path: &str) -> Result<Option<String>, Error>;
+
+    /// Makes the node of XenStore hold `value`.
+    ///
+    /// # Errors
+    /// XenStore refuses or does not answer.
+    fn store_write(&self, path: &str, value: &str) -> Result<(), Error>;
+
+    /// Whether the domain is ready.
+    ///
+    /// # Errors
+    /// XenStore does not answer.
+    fn is_ready(
+        &self,
+        domain: &DomainConfig,
+        ready: &Ready,
+        state: &State,
+        lines: &mut Lines,
+    ) -> Result<bool, Error> {
+        build::is_ready(self, domain, ready, state, lines)
+    }
 }
 
 /// How a domain is.
@@ -269,5 +301,33 @@ impl Toolstack for DryRun {
 
     fn xen_messages(&self) -> Result<String, Error> {
         Ok(String::new())
+    }
+
+    fn console_read(&self, _domain: &DomainConfig) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn store_read(&self, _path: &str) -> Result<Option<String>, Error> {
+        Ok(None)
+    }
+
+    fn store_write(&self, _path: &str, _value: &str) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn is_ready(
+        &self,
+        domain: &DomainConfig,
+        ready: &Ready,
+        _state: &State,
+        _lines: &mut Lines,
+    ) -> Result<bool, Error> {
+        self.note(Step::Await {
+            name: domain.name.to_string(),
+            domid: domain.domid,
+            ready: ready.to_string(),
+            timeout: ready.timeout_text(),
+        });
+        Ok(true)
     }
 }

@@ -8,16 +8,15 @@
 
 use domb_core::config::Range;
 
-use crate::build::Built;
 use crate::console;
 use crate::toolstack::{self, Toolstack};
 
-/// Keeps domain 0 from what `built` says it must not have.
+/// Keeps domain 0 from these ranges.
 ///
 /// # Errors
 /// The first range that it may still have.
-pub fn withhold(built: &Built<'_>, toolstack: &dyn Toolstack) -> Result<(), Error> {
-    for range in &built.withheld {
+pub fn withhold(withheld: &[Range], toolstack: &dyn Toolstack) -> Result<(), Error> {
+    for range in withheld {
         toolstack.withhold(range).map_err(|source| Error {
             range: *range,
             source,

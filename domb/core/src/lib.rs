@@ -12,6 +12,7 @@
 
 pub mod config;
 pub mod convert;
+pub mod course;
 pub mod diagnostic;
 pub mod explain;
 pub mod flask;

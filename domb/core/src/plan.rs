@@ -13,21 +13,10 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use crate::config::{Config, DomainConfig, DomainType, Range};
-use crate::policy::Verdict;
 use crate::units::Mib;
 
 pub use review::Review;
 pub use step::{Decided, Step};
-
-/// The domains that `verdict` allows, in start order.
-#[must_use]
-pub fn allowed<'c>(config: &'c Config, verdict: &Verdict) -> Vec<&'c DomainConfig> {
-    config
-        .start_order()
-        .into_iter()
-        .filter(|domain| verdict.allows(domain.name.as_str()))
-        .collect()
-}
 
 /// The memory Xen must have free to build the domain, as libxl computes it:
 /// the target, the paging pool of a PVH domain, and libxl's slack, in whole

@@ -14,6 +14,7 @@ mod last_words;
 mod modules;
 mod mounts;
 mod power;
+mod relay;
 mod root;
 mod store_domain;
 mod store_ramdisk;
@@ -31,9 +32,11 @@ use crate::libxl::Libxl;
 use crate::load::{self, Source};
 use crate::manifest::Manifest;
 use crate::own_label::{NextLabel, give_up};
+use crate::recovery::Recovered;
 use crate::report::{Report, chain, hint};
-use crate::toolstack::Toolstack;
+use crate::toolstack::{State, Toolstack};
 use crate::tpm::TpmDevice;
+use relay::Relay;
 use store_domain::StoreToolstack;
 pub use store_role::{ROLE as STORE_ROLE, run as run_store};
 
@@ -66,7 +69,14 @@ pub fn run() -> Exit {
             drop(toolstack);
             leave(Some(handed_off), ended.next)
         }
-        Err(_) => after_failure(ended.next, toolstack),
+        Err(_) => {
+            if let Some(recovered) = ended.recovered
+                && !continues(ended.next.as_ref())
+            {
+                attend(toolstack.as_ref(), recovered);
+            }
+            after_failure(ended.next, toolstack)
+        }
     }
 }
 
@@ -127,6 +137,38 @@ fn leave(handed_off: Option<HandedOff>, next: Option<Next>) -> Exit {
             // The platform runs and belongs to nobody here: nothing is
             // destroyed, and domain 0 must not end either.
             power::sleep_for_ever()
+        }
+    }
+}
+
+fn continues(next: Option<&Next>) -> bool {
+    next.is_some_and(|next| next.after_failure == AfterFailure::Continue)
+}
+
+/// The recovery domain has the machine's console until it ends: what it says is
+/// shown, what is typed it gets. Under `after_failure = "continue"` the control
+/// domain attends to it instead, with `xl console`.
+fn attend(toolstack: &dyn Toolstack, recovered: Recovered) {
+    let domid = recovered.domid;
+    console::line(
+        "recovery",
+        &format!("the console is domain {domid}'s until it ends"),
+    );
+    let mut relay = Relay::new(domid);
+    loop {
+        relay.turn();
+        match toolstack.state(domid) {
+            Ok(state) if state == State::Running => {}
+            Ok(state) => {
+                relay.turn();
+                console::line("recovery", &format!("domain {domid} is {state:?}"));
+                return;
+            }
+            // Nothing can be known of it any more.
+            Err(error) => {
+                console::line("recovery", &error.to_string());
+                return;
+            }
         }
     }
 }

@@ -330,6 +330,20 @@ impl Toolstack for StoreToolstack {
         Ok(self.hypervisor.permit(0, libxl::permission(range), false)?)
     }
 
+    fn console_read(&self, domain: &DomainConfig) -> Vec<u8> {
+        self.libxl()
+            .map(|libxl| libxl.console_read(domain))
+            .unwrap_or_default()
+    }
+
+    fn store_read(&self, path: &str) -> Result<Option<String>, Error> {
+        self.libxl()?.store_read(path)
+    }
+
+    fn store_write(&self, path: &str, value: &str) -> Result<(), Error> {
+        self.libxl()?.store_write(path, value)
+    }
+
     fn console_tail(&self, domid: Domid) -> Vec<String> {
         let Some(served) = self.served.get() else {
             return Vec::new();

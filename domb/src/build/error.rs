@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Why nothing, or one domain, could not be built, and what a person can do.
+//! Why a domain, or the whole platform, does not stand.
+
+use std::time::Duration;
 
 use domb_core::config::{DomainName, Range};
 use domb_core::policy::Flask;
 use domb_core::units::{Domid, Mib};
 
+use super::failure::Fallen;
 use crate::toolstack::{self, State};
 
 /// Why nothing was built.
@@ -16,6 +19,12 @@ pub enum Error {
     /// What domain 0 is to become cannot be.
     #[error("prepare domain 0 for the hand-off")]
     Control(#[source] Cause),
+    /// Only domains for other cases may start.
+    #[error("start the platform: of what may start, every domain is kept for a failure")]
+    OnlyReserves {
+        /// The recovery domain is among them.
+        recover: bool,
+    },
     /// One domain could not be built.
     #[error("build domain {name} (domid {domid})")]
     Domain {
@@ -26,7 +35,20 @@ pub enum Error {
         /// Why.
         #[source]
         cause: Cause,
+        /// The recovery domain is to be started.
+        recover: bool,
     },
+}
+
+impl From<Fallen> for Error {
+    fn from(fallen: Fallen) -> Error {
+        Error::Domain {
+            name: fallen.name,
+            domid: fallen.domid,
+            cause: fallen.cause,
+            recover: fallen.recover,
+        }
+    }
 }
 
 fn named(found: &Option<String>) -> String {
@@ -36,12 +58,15 @@ fn named(found: &Option<String>) -> String {
     }
 }
 
-/// Why a domain could not be built.
+/// Why a domain failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Cause {
     /// The toolstack refused.
     #[error(transparent)]
     Toolstack(#[from] toolstack::Error),
+    /// The verdict does not allow it, whatever the plan has.
+    #[error("the launch script does not let it start")]
+    NotApproved,
     /// Another domain has the domid.
     #[error(
         "the domid is in use\nhint: `xl list` shows by whom; choose another domid or end that domain"
@@ -97,7 +122,41 @@ pub enum Cause {
     /// A fresh domain is not paused.
     #[error("the fresh domain should be paused and is {0:?}")]
     NotPaused(State),
-    /// A domain it needs was left out.
-    #[error("it needs {0}, which was left out")]
-    Needs(DomainName),
+    /// It ended at once.
+    #[error(
+        "it was unpaused and is now {0:?}\nhint: its console shows why; the usual reasons are a kernel that does not fit its type and too little memory"
+    )]
+    Ended(State),
+    /// It was not ready in time.
+    #[error(
+        "it was not ready within {:?}: {awaited}\nhint: its console shows how far it came; `[domain.ready] timeout` gives it more time",
+        timeout
+    )]
+    Late {
+        /// What was waited for.
+        awaited: String,
+        /// How long.
+        timeout: Duration,
+    },
+    /// The launch script's `on_ready` says no.
+    #[error("on_ready of the launch script: {why}")]
+    Refused {
+        /// Why, in its words; or why it could not say.
+        why: String,
+    },
+}
+
+impl Cause {
+    /// The kind of failure as the report and a launch script have it: `build`,
+    /// `start`, `ended`, `timeout` or `refused`.
+    #[must_use]
+    pub fn kind(&self, was_built: bool) -> &'static str {
+        match self {
+            Cause::Ended(_) => "ended",
+            Cause::Late { .. } => "timeout",
+            Cause::Refused { .. } => "refused",
+            _ if was_built => "start",
+            _ => "build",
+        }
+    }
 }

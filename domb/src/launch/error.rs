@@ -71,7 +71,20 @@ impl Error {
             Error::Script(_) => Exit::Script,
             Error::Denied { .. } => Exit::Denied,
             Error::Build(_) => Exit::Build,
+            Error::HandOff(handoff::Error::Measure(_)) => Exit::Measure,
             Error::Withhold(_) | Error::HandOff(_) => Exit::HandOff,
+        }
+    }
+
+    /// Whether the recovery domain is to be started.
+    #[must_use]
+    pub fn recovers(&self) -> bool {
+        match self {
+            Error::Build(
+                build::Error::Domain { recover, .. } | build::Error::OnlyReserves { recover },
+            )
+            | Error::HandOff(handoff::Error::Domain { recover, .. }) => *recover,
+            _ => false,
         }
     }
 
@@ -124,7 +137,7 @@ impl Error {
             )
             | Error::HandOff(
                 handoff::Error::Domain {
-                    cause: handoff::Cause::Toolstack(source),
+                    cause: build::Cause::Toolstack(source),
                     ..
                 }
                 | handoff::Error::OwnLabel(own_label::Error::Refused { source, .. }),

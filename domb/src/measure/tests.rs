@@ -168,7 +168,12 @@ fn domains_that_were_left_out_are_named_by_the_final_event() {
     let log = folder.path().join("log");
     let mut measurer = Measurer::begin(&config("off"), &log, &no_tpm(&folder)).unwrap();
     launch(&mut measurer).unwrap();
-    measurer.leave_out([measurer.config.domains[0].name.clone()]);
+    let name = measurer.config.domains[0].name.clone();
+    let left_out = BTreeMap::from([(name, "why".to_owned())]);
+    measurer.came(&Came {
+        left_out,
+        ..Came::default()
+    });
     measurer.finish(Outcome::Launched).unwrap();
     let text = read_log(&measurer)
         .events
@@ -178,6 +183,41 @@ fn domains_that_were_left_out_are_named_by_the_final_event() {
         .text
         .unwrap();
     assert_eq!(text, r#"{"left_out":["web"],"outcome":"launched"}"#);
+}
+
+#[test]
+fn what_a_launch_comes_to_after_it_was_announced_is_one_more_event() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let mut measurer = Measurer::begin(&config("off"), &log, &no_tpm(&folder)).unwrap();
+    launch(&mut measurer).unwrap();
+    measurer.finish(Outcome::Launched).unwrap();
+    let announced = measurer.summary().events;
+    measurer.came(&Came::default());
+    measurer.finish(Outcome::Launched).unwrap();
+    assert_eq!(measurer.summary().events, announced, "nothing new");
+    let name = measurer.config.domains[0].name.clone();
+    measurer.came(&Came {
+        retried: BTreeMap::from([(name.clone(), 1)]),
+        ..Came::default()
+    });
+    measurer.finish(Outcome::Launched).unwrap();
+    measurer.recovers(&name);
+    measurer.finish(Outcome::Failed).unwrap();
+    let texts: Vec<String> = read_log(&measurer)
+        .events
+        .split_off(announced - 1)
+        .into_iter()
+        .map(|event| event.entry.text.unwrap())
+        .collect();
+    assert_eq!(
+        texts,
+        [
+            r#"{"left_out":[],"outcome":"launched"}"#,
+            r#"{"left_out":[],"outcome":"launched","retried":{"web":1}}"#,
+            r#"{"left_out":[],"outcome":"failed","recovery":"web","retried":{"web":1}}"#,
+        ]
+    );
 }
 
 #[test]

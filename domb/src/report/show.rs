@@ -11,7 +11,10 @@ use clap::Args;
 use domb_core::diagnostic::escape;
 use serde::Deserialize;
 
-use super::{Domain, DomainState, Failure, Measurement, Outcome, Policy, Refusal, Report, VERSION};
+use super::{
+    Domain, DomainState, Failure, Fell, Measurement, Outcome, Policy, Recovery, Refusal, Report,
+    VERSION,
+};
 use crate::exit::Exit;
 use crate::output;
 
@@ -81,6 +84,15 @@ fn show(report: &Report) -> String {
     if let Some(failure) = &report.failure {
         show_failure(failure, &mut out);
     }
+    if let Some(recovery) = &report.recovery {
+        show_recovery(recovery, &mut out);
+    }
+    if !report.failures.is_empty() {
+        out.heading("domains that failed, and what was decided");
+        for fell in &report.failures {
+            show_fell(fell, &mut out);
+        }
+    }
     out.list("warnings", &report.warnings);
     out.heading("phases");
     for phase in &report.phases {
@@ -94,6 +106,10 @@ fn show(report: &Report) -> String {
     out.heading("domains");
     for domain in &report.domains {
         show_domain(domain, &mut out);
+    }
+    if !report.shutdown_order.is_empty() {
+        out.heading("shut down in this order");
+        out.line(&format!("  {}", report.shutdown_order.join(", ")));
     }
     if let Some(measurement) = &report.measurement {
         show_measurement(measurement, &mut out);
@@ -143,11 +159,33 @@ fn show_failure(failure: &Failure, out: &mut Text) {
     );
 }
 
+fn show_recovery(recovery: &Recovery, out: &mut Text) {
+    out.heading("recovery");
+    let (name, domid) = (&recovery.name, recovery.domid);
+    match &recovery.reason {
+        None => out.line(&format!("  {name} (domid {domid}) was started")),
+        Some(why) => out.block(&format!("  {name} was not started: "), why),
+    }
+}
+
+fn show_fell(fell: &Fell, out: &mut Text) {
+    let (domain, attempt) = (&fell.domain, fell.attempt);
+    out.block(
+        &format!(
+            "  {:>10}  {domain}, attempt {attempt}: ",
+            seconds(fell.at_ms)
+        ),
+        &fell.reason,
+    );
+    out.line(&format!("{:14}{}, by {}", "", fell.decision, fell.by));
+}
+
 fn show_domain(domain: &Domain, out: &mut Text) {
     let state = match domain.state {
         DomainState::Pending => "nothing was decided",
         DomainState::Denied => "denied",
         DomainState::Skipped => "left out",
+        DomainState::Standby => "kept for a failure",
         DomainState::Destroyed => "destroyed",
         DomainState::Built => "built, paused",
         DomainState::Running => "running",
@@ -158,7 +196,11 @@ fn show_domain(domain: &Domain, out: &mut Text) {
     out.line(&format!(
         "  {domid:>5}  {name:<16} {kind:<4} {state}{reason}"
     ));
-    let times = [("built", domain.built_ms), ("unpaused", domain.unpaused_ms)];
+    let times = [
+        ("built", domain.built_ms),
+        ("unpaused", domain.unpaused_ms),
+        ("ready", domain.ready_ms),
+    ];
     let times: Vec<String> = times
         .iter()
         .filter_map(|(what, at)| Some(format!("{what} at {}", seconds((*at)?))))

@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 
+use super::failure;
 use super::faults::{Faults, Field, quote};
 use super::raw::RawDomain;
 use crate::explain::Code;
@@ -25,6 +26,7 @@ enum Kind {
 
 /// Who has a device first.
 struct Owner {
+    /// The place it takes.
     domain: usize,
     span: Range<usize>,
     name: String,
@@ -34,7 +36,12 @@ struct Owner {
 /// Reports every device that two of `domains` name.
 pub(super) fn check(domains: &[RawDomain<'_>], faults: &mut Faults<'_>) {
     let mut owners: BTreeMap<Device, Owner> = BTreeMap::new();
+    // Domains that are never there at the same time may have the same devices.
+    let places = failure::places(domains);
     for (index, raw) in domains.iter().enumerate() {
+        let Some(index) = places[index] else {
+            continue;
+        };
         let Some(libxl) = &raw.libxl else {
             continue;
         };

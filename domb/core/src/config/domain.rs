@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::ready::Ready;
 use super::{Range, Resource};
 use crate::units::{Domid, Mib};
 
@@ -42,10 +43,15 @@ pub struct DomainConfig {
     pub ranges: Vec<Range>,
     /// Ranges of the machine that it names.
     pub resources: Vec<Resource>,
-    /// Domains that must have been started before this one.
+    /// Domains that must be ready before this one is started.
     pub after: Vec<DomainName>,
+    /// When it counts as ready; None: as soon as it was unpaused. Who starts
+    /// after it waits for that.
+    pub ready: Option<Ready>,
     /// What the failure of this domain means for the launch.
     pub on_failure: OnFailure,
+    /// It is started only in the place of a domain that failed.
+    pub standby: bool,
     /// Further libxl fields by their libxl JSON names, laid over the
     /// generated `libxl_domain_config` object by object.
     pub libxl: serde_json::Map<String, serde_json::Value>,
@@ -108,6 +114,9 @@ pub enum Role {
     /// `"hardware"`: the devices and the machine's own power. Built last:
     /// Xen takes everything from the boot domain for it.
     Hardware,
+    /// `"recovery"`: it is started only when the launch has failed, alone, and
+    /// finds in XenStore why.
+    Recovery,
 }
 
 impl Role {
@@ -118,6 +127,7 @@ impl Role {
             Role::Xenstore => "xenstore",
             Role::Control => "control",
             Role::Hardware => "hardware",
+            Role::Recovery => "recovery",
         }
     }
 }
@@ -146,15 +156,39 @@ impl DomainConfig {
     }
 }
 
-/// What the failure of one domain means for the launch (`on_failure`).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
-#[serde(rename_all = "lowercase")]
+/// What the failure of one domain means for the launch (`on_failure`): it could
+/// not be built, ended before its time, or was not ready in time.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum OnFailure {
-    /// `"stop"`: the launch fails and every domain already built is destroyed.
+    /// `"stop"`: the launch fails and every domain is destroyed.
     #[default]
     Stop,
     /// `"skip"`: this domain and those that need it are left out.
     Skip,
+    /// `"retry N"`: it is built anew, at most so often, 1..=9; then the launch
+    /// fails as if nothing was said.
+    Retry(u8),
+    /// `"substitute NAME"`: that domain, on standby until then, takes its place.
+    Substitute(DomainName),
+    /// `"recover"`: the launch fails and the recovery domain is started.
+    Recover,
+}
+
+impl OnFailure {
+    /// The most attempts after the first.
+    pub const MAX_RETRIES: u8 = 9;
+}
+
+impl fmt::Display for OnFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OnFailure::Stop => f.write_str("stop"),
+            OnFailure::Skip => f.write_str("skip"),
+            OnFailure::Retry(most) => write!(f, "retry {most}"),
+            OnFailure::Substitute(name) => write!(f, "substitute {name}"),
+            OnFailure::Recover => f.write_str("recover"),
+        }
+    }
 }
 
 /// A domain's UUID, 16 bytes in the order they are written.

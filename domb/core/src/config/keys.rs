@@ -14,12 +14,14 @@ pub(super) enum Section {
     Control,
     Resource,
     Domain,
+    Ready,
 }
 
 impl Section {
-    pub(super) const ALL: [Section; 6] = [
+    pub(super) const ALL: [Section; 7] = [
         Section::Top,
         Section::Domain,
+        Section::Ready,
         Section::Measure,
         Section::Control,
         Section::Platform,
@@ -64,8 +66,20 @@ impl Section {
                 "irqs",
                 "resources",
                 "after",
+                "ready",
                 "on_failure",
+                "standby",
                 "libxl",
+            ],
+            Section::Ready => &[
+                "xenstore",
+                "equals",
+                "console",
+                "backend",
+                "state",
+                "running",
+                "timeout",
+                "on_timeout",
             ],
         }
     }
@@ -87,6 +101,7 @@ impl Section {
             Section::Control => "[control]",
             Section::Resource => "[resources.NAME]",
             Section::Domain => "[[domain]]",
+            Section::Ready => "[domain.ready]",
         }
     }
 }

@@ -7,9 +7,14 @@ use std::path::PathBuf;
 use super::artefact::{Artefact, ArtefactKind};
 use super::faults::{Faults, Field, one_of, quote};
 use super::raw::{RawConfig, RawControl, RawDomain};
-use super::xen_cmdline;
-use super::{AfterFailure, Config, Control, DomainConfig, DomainName, Exit, InitialValue, Uuid};
-use super::{Resource, departure, devices, libxl, resources, rules, seclabel, size, values};
+use super::{
+    AfterFailure, Config, Control, DomainConfig, DomainName, Exit, InitialValue, OnFailure,
+    Resource, Uuid,
+};
+use super::{
+    departure, devices, failure, libxl, ready, resources, rules, seclabel, size, values,
+    xen_cmdline,
+};
 use crate::explain::Code;
 use crate::units::PcrIndex;
 
@@ -62,6 +67,10 @@ pub(super) fn config(raw: &RawConfig<'_>, bytes: &[u8], faults: &mut Faults<'_>)
             .hint("add [control] with ramdisk and init, or use \"halt\" or \"reboot\"");
         faults.add(fault);
     }
+    let unless_said = match raw.domains.iter().any(failure::is_recovery) {
+        true => OnFailure::Recover,
+        false => OnFailure::Stop,
+    };
     let resources = resources::resources(&raw.resources, faults);
     let known = resources.as_deref().unwrap_or_default();
     let domains: Vec<Option<DomainConfig>> = raw
@@ -69,10 +78,11 @@ pub(super) fn config(raw: &RawConfig<'_>, bytes: &[u8], faults: &mut Faults<'_>)
         .iter()
         .map(|table| {
             let named = resources::of_domain(table, &raw.resources, known, faults);
-            domain(table, named, &mut artefacts, faults)
+            domain(table, named, &unless_said, &mut artefacts, faults)
         })
         .collect();
     rules::check(raw, &domains, platform_memory.flatten(), faults);
+    failure::check(&raw.domains, faults);
     xen_cmdline::check(raw, &domains, faults);
     devices::check(&raw.domains, faults);
     seclabel::shared(&raw.domains, faults);
@@ -109,6 +119,7 @@ pub(super) fn config(raw: &RawConfig<'_>, bytes: &[u8], faults: &mut Faults<'_>)
 fn domain(
     raw: &RawDomain<'_>,
     resources: Option<Vec<Resource>>,
+    unless_said: &OnFailure,
     artefacts: &mut Vec<Artefact>,
     faults: &mut Faults<'_>,
 ) -> Option<DomainConfig> {
@@ -174,6 +185,11 @@ fn domain(
         .map(|field| values::seclabel(field, faults));
     let ranges = resources::meaning(&raw.ranges, faults);
     let libxl = libxl::pass_through(raw, faults);
+    let ready = raw.ready.as_ref().map(|raw| ready::ready(raw, faults));
+    let on_failure = match &raw.on_failure {
+        Some(field) => failure::on_failure(field, faults),
+        None => Some(failure::unless_said(raw, unless_said)),
+    };
 
     let name = name?;
     let kernel = note(
@@ -212,11 +228,9 @@ fn domain(
             .iter()
             .map(|field| DomainName(field.value.to_owned()))
             .collect(),
-        on_failure: raw
-            .on_failure
-            .as_ref()
-            .map(|field| field.value)
-            .unwrap_or_default(),
+        ready: ready.map_or(Some(None), |ready| ready.map(Some))?,
+        on_failure: on_failure?,
+        standby: raw.standby.as_ref().is_some_and(|field| field.value),
         libxl,
     })
 }

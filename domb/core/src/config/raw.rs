@@ -13,7 +13,7 @@ use super::free::Purpose;
 use super::keys::Section;
 use super::resources::{RawRanges, RawResource};
 use super::table::Table;
-use super::{AfterFailure, Config, DomainType, OnFailure, Reclaim, Role, TpmMode};
+use super::{AfterFailure, BackendState, Config, DomainType, OnTimeout, Reclaim, Role, TpmMode};
 use crate::diagnostic::Diagnostic;
 use crate::explain::Code;
 
@@ -65,8 +65,23 @@ pub(super) struct RawDomain<'t> {
     pub(super) ranges: RawRanges<'t>,
     pub(super) resources: Vec<Field<&'t str>>,
     pub(super) after: Vec<Field<&'t str>>,
-    pub(super) on_failure: Option<Field<OnFailure>>,
+    pub(super) ready: Option<RawReady<'t>>,
+    pub(super) on_failure: Option<Field<&'t str>>,
+    pub(super) standby: Option<Field<bool>>,
     pub(super) libxl: Option<Field<Map<String, Value>>>,
+}
+
+/// `[domain.ready]`.
+pub(super) struct RawReady<'t> {
+    pub(super) table: Table<'t>,
+    pub(super) xenstore: Option<Field<&'t str>>,
+    pub(super) equals: Option<Field<&'t str>>,
+    pub(super) console: Option<Field<&'t str>>,
+    pub(super) backend: Option<Field<&'t str>>,
+    pub(super) state: Option<Field<BackendState>>,
+    pub(super) running: Option<Field<bool>>,
+    pub(super) timeout: Option<Field<&'t str>>,
+    pub(super) on_timeout: Option<Field<OnTimeout>>,
 }
 
 /// The text of the file, if it is text and not absurdly long.
@@ -243,8 +258,26 @@ fn read_domain<'t>(table: Table<'t>, faults: &mut Faults<'_>) -> RawDomain<'t> {
         ranges: RawRanges::read(&table, faults),
         resources: table.texts("resources", faults),
         after: table.texts("after", faults),
-        on_failure: table.word("on_failure", ON_FAILURE, faults),
+        ready: table
+            .table("ready", Section::Ready, faults)
+            .map(|table| read_ready(table, faults)),
+        on_failure: table.text("on_failure", faults),
+        standby: table.flag("standby", faults),
         libxl: table.json("libxl", Purpose::Libxl, faults),
+        table,
+    }
+}
+
+fn read_ready<'t>(table: Table<'t>, faults: &mut Faults<'_>) -> RawReady<'t> {
+    RawReady {
+        xenstore: table.text("xenstore", faults),
+        equals: table.text("equals", faults),
+        console: table.text("console", faults),
+        backend: table.text("backend", faults),
+        state: table.word("state", BACKEND_STATE, faults),
+        running: table.flag("running", faults),
+        timeout: table.text("timeout", faults),
+        on_timeout: table.word("on_timeout", ON_TIMEOUT, faults),
         table,
     }
 }
@@ -287,8 +320,14 @@ pub(super) const ROLES: &[(&str, Role)] = &[
     ("xenstore", Role::Xenstore),
     ("control", Role::Control),
     ("hardware", Role::Hardware),
+    ("recovery", Role::Recovery),
 ];
 pub(super) const RECLAIM: &[(&str, Reclaim)] =
     &[("destroy", Reclaim::Destroy), ("balloon", Reclaim::Balloon)];
-pub(super) const ON_FAILURE: &[(&str, OnFailure)] =
-    &[("stop", OnFailure::Stop), ("skip", OnFailure::Skip)];
+pub(super) const ON_TIMEOUT: &[(&str, OnTimeout)] =
+    &[("fail", OnTimeout::Fail), ("continue", OnTimeout::Continue)];
+pub(super) const BACKEND_STATE: &[(&str, BackendState)] = &[
+    ("connected", BackendState::Connected),
+    ("initialised", BackendState::Initialised),
+    ("initwait", BackendState::InitWait),
+];

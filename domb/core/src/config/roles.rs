@@ -4,9 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use super::faults::{Faults, Field};
+use super::faults::{Faults, Field, quote};
 use super::raw::RawDomain;
-use super::{DomainType, OnFailure, Role};
+use super::{DomainType, Role};
 use crate::explain::Code;
 
 /// Reports every breach.
@@ -42,6 +42,7 @@ pub(super) fn check(domains: &[RawDomain<'_>], faults: &mut Faults<'_>) {
                     pv(domain, field, faults);
                     no_ranges(domain, field, IT_HAS_THE_REST, faults);
                 }
+                Role::Recovery => recovery(domain, field, faults),
             }
         }
     }
@@ -69,6 +70,12 @@ fn pv(domain: &RawDomain<'_>, role: &Field<Role>, faults: &mut Faults<'_>) {
             .hint("leave `after` out");
         faults.add(fault);
     }
+    let more = [(
+        domain.standby.as_ref().map(|field| &field.span),
+        "standby",
+        "domain 0 cannot go without it",
+    )];
+    lacks(word, &more, role, faults);
 }
 
 /// Only the hardware and the control domain may be one: as domain 0 was.
@@ -99,10 +106,12 @@ fn together(domain: &RawDomain<'_>, faults: &mut Faults<'_>) {
 /// The platform relies on it, so the launch cannot go on without it.
 fn not_skipped(domain: &RawDomain<'_>, faults: &mut Faults<'_>) {
     let skip = domain.on_failure.as_ref();
-    let Some(skip) = skip.filter(|field| field.value == OnFailure::Skip) else {
+    let Some(skip) = skip.filter(|field| field.value.trim() != "stop") else {
         return;
     };
-    let Some(role) = domain.roles.first() else {
+    let mut roles = domain.roles.iter();
+    // The recovery domain has no `on_failure` at all.
+    let Some(role) = roles.find(|role| role.value != Role::Recovery) else {
         return;
     };
     let word = role.value.as_str();
@@ -110,7 +119,10 @@ fn not_skipped(domain: &RawDomain<'_>, faults: &mut Faults<'_>) {
         .at(
             skip,
             Code::Roles,
-            format!("the {word} domain has on_failure = \"skip\""),
+            format!(
+                "the {word} domain has on_failure = \"{}\"",
+                quote(skip.value)
+            ),
         )
         .also(role.span.clone(), "its role")
         .because("every other domain relies on it")
@@ -186,18 +198,68 @@ fn xenstore(domain: &RawDomain<'_>, role: &Field<Role>, faults: &mut Faults<'_>)
             "it is built and started before any other",
         ),
         (
+            domain.ready.as_ref().map(|ready| &ready.table.span),
+            "ready",
+            "no other domain can be built before it serves, so nothing is left to wait for",
+        ),
+        (
+            domain.standby.as_ref().map(|field| &field.span),
+            "standby",
+            "everything else needs it from the beginning",
+        ),
+        (
             domain.libxl.as_ref().map(|field| &field.span),
             "libxl",
             "libxl has no part in building it: libxl needs a XenStore first",
         ),
     ];
-    for (span, key, why) in more {
-        let Some(span) = span else { continue };
+    lacks("xenstore", &more, role, faults);
+}
+
+/// The recovery domain is alone when it runs: what is said about others means
+/// nothing.
+fn recovery(domain: &RawDomain<'_>, role: &Field<Role>, faults: &mut Faults<'_>) {
+    let not_waited_for = "it is started alone, when every other domain is gone";
+    let more = [
+        (
+            domain.after.first().map(|field| &field.span),
+            "after",
+            not_waited_for,
+        ),
+        (
+            domain.ready.as_ref().map(|ready| &ready.table.span),
+            "ready",
+            not_waited_for,
+        ),
+        (
+            domain.on_failure.as_ref().map(|field| &field.span),
+            "on_failure",
+            "there is nothing left to do when it fails as well; the report says so",
+        ),
+        (
+            domain.standby.as_ref().map(|field| &field.span),
+            "standby",
+            "it takes the place of the whole platform, not of one domain",
+        ),
+    ];
+    lacks("recovery", &more, role, faults);
+}
+
+/// Keys that a domain of this role does not have: where it has them, the key,
+/// and why.
+fn lacks(
+    which: &str,
+    keys: &[(Option<&std::ops::Range<usize>>, &str, &str)],
+    role: &Field<Role>,
+    faults: &mut Faults<'_>,
+) {
+    for (span, key, why) in keys {
+        let Some(span) = *span else { continue };
         let fault = faults
-            .error(Code::Roles, format!("the xenstore domain has `{key}`"))
+            .error(Code::Roles, format!("the {which} domain has `{key}`"))
             .at(span.clone())
             .also(role.span.clone(), "its role")
-            .because(why)
+            .because(*why)
             .hint(format!("leave `{key}` out"));
         faults.add(fault);
     }

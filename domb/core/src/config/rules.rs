@@ -10,7 +10,7 @@ use super::nearest::nearest;
 use super::raw::{RawConfig, RawDomain};
 use super::roles;
 use super::xen_cmdline::XenCmdline;
-use super::{DomainConfig, Uuid};
+use super::{DomainConfig, Role, Uuid};
 use crate::explain::Code;
 use crate::units::Mib;
 
@@ -267,7 +267,9 @@ fn memory(
     let (Some(field), Some(platform)) = (&raw.platform_memory, platform) else {
         return;
     };
-    let known = || domains.iter().flatten();
+    // On standby: there only while another is not.
+    let present = |domain: &&DomainConfig| !domain.standby && !domain.has_role(Role::Recovery);
+    let known = || domains.iter().flatten().filter(present);
     let dom0 = raw
         .xen_cmdline
         .as_ref()

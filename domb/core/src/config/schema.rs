@@ -8,9 +8,10 @@
 use serde_json::{Map, Value, json};
 
 use super::keys::Section;
-use super::raw::{AFTER_FAILURE, ON_FAILURE, RECLAIM, REQUIRED, ROLES, TPM, TYPE};
+use super::raw::{AFTER_FAILURE, BACKEND_STATE, ON_TIMEOUT, RECLAIM, REQUIRED, ROLES, TPM, TYPE};
 use super::values::{MAX_VCPUS, PATH_MAX};
-use super::{Config, DomainName, libxl};
+use super::{Config, DomainName, OnFailure, libxl};
+use super::{failure, ready};
 use crate::units::{Domid, PcrIndex};
 
 /// The schema (JSON Schema 2020-12).
@@ -128,6 +129,7 @@ fn property(section: Section, key: &str) -> (Map<String, Value>, &'static str) {
             "the Flask label of domain 0 from the hand-off on; \"system_u:system_r:dom0_t\" unless said",
         ),
         (Section::Domain, key) => domain(key),
+        (Section::Ready, key) => readiness(key),
         _ => (json!({}), ""),
     };
     match schema {
@@ -196,9 +198,17 @@ fn domain(key: &str) -> (Value, &'static str) {
             json!({ "type": "array", "items": { "type": "string" } }),
             "the domains that are started before this one",
         ),
+        "ready" => (
+            table(Section::Ready).into(),
+            "when the domain counts as ready; domains in whose `after` it is wait for that",
+        ),
         "on_failure" => (
-            words(ON_FAILURE),
-            "what the failure of this domain means for the launch",
+            on_failure(),
+            "what follows when it cannot be built, ends, or is not ready in time: \"stop\", \"skip\", \"retry N\", \"substitute NAME\" or \"recover\"",
+        ),
+        "standby" => (
+            json!({ "type": "boolean", "default": false }),
+            "true: started only in the place of the domain whose on_failure names it",
         ),
         "libxl" => (pass_through(), "further fields of libxl_domain_config"),
         _ => (json!({}), ""),
@@ -233,6 +243,60 @@ fn resource() -> Value {
     let some = ["iomem", "ioports", "irqs"].map(|key| json!({ "required": [key] }));
     resource.insert("anyOf".to_owned(), json!(some));
     resource.into()
+}
+
+/// The words of `on_failure`. What holds unless said depends on whether there is
+/// a recovery domain, so there is no default here.
+fn on_failure() -> Value {
+    let alone = failure::ALONE.join("|");
+    let name = "[A-Za-z0-9._+-]+";
+    let pattern = format!(
+        "^\\s*({alone}|retry\\s+[1-{}]|substitute\\s+{name})\\s*$",
+        OnFailure::MAX_RETRIES
+    );
+    json!({
+        "type": "string",
+        "pattern": pattern,
+        "description": "",
+    })
+}
+
+/// A key of `[domain.ready]`.
+fn readiness(key: &str) -> (Value, &'static str) {
+    let text = || json!({ "type": "string", "maxLength": ready::MAX_TEXT, "pattern": "^[^\\x00-\\x1f\\x7f-\\x9f]*$" });
+    match key {
+        "xenstore" => (
+            json!({ "type": "string", "maxLength": ready::MAX_PATH, "pattern": "^/?[A-Za-z0-9_-][A-Za-z0-9_@-]*(/[A-Za-z0-9_@-]+)*$" }),
+            "a node that is there; below the domain's own path unless it begins with /",
+        ),
+        "equals" => (text(), "what that node holds"),
+        "console" => {
+            let mut schema = text();
+            schema["not"] = json!({ "pattern": "^[* ]*$" });
+            (
+                schema,
+                "a part of a line of the domain's console; * stands for any text",
+            )
+        }
+        "backend" => (
+            json!({ "type": "string", "pattern": format!("^({})/[0-9]{{1,10}}$", ready::DEVICES.join("|")) }),
+            "a device of the domain whose backend has come to `state`: \"vbd/51712\"",
+        ),
+        "state" => (words(BACKEND_STATE), "the state of that backend"),
+        "running" => (
+            json!({ "type": "boolean", "default": false }),
+            "true: it runs and has not ended",
+        ),
+        "timeout" => (
+            json!({ "type": "string", "pattern": "^\\s*[0-9]+\\s*(ms|s|m|h)\\s*$", "default": "60s" }),
+            "how long that may take: ms, s, m, h",
+        ),
+        "on_timeout" => (
+            words(ON_TIMEOUT),
+            "what it means when it takes longer: the domain has failed, or a warning",
+        ),
+        _ => (json!({}), ""),
+    }
 }
 
 fn domains() -> Value {

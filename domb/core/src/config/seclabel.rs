@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::failure;
 use super::faults::{Faults, Field};
 use super::raw::{RawConfig, RawDomain};
 use super::{DomainConfig, DomainName};
@@ -52,13 +53,20 @@ pub(super) fn shared(domains: &[RawDomain<'_>], faults: &mut Faults<'_>) {
             by_label.entry(field.value).or_default().push(at);
         }
     }
+    // Domains that are never there at the same time cannot be mixed up.
+    let places = failure::places(domains);
+    let apart = |one: usize, other: usize| {
+        places[one].is_none() || places[other].is_none() || places[one] == places[other]
+    };
     for group in by_label.values() {
         let strangers: Vec<usize> = group
             .iter()
             .copied()
             .filter(|one| {
                 let met = |other: &usize| {
-                    other == one || needs(domains, *one, *other) || needs(domains, *other, *one)
+                    apart(*one, *other)
+                        || needs(domains, *one, *other)
+                        || needs(domains, *other, *one)
                 };
                 !group.iter().all(met)
             })

@@ -62,6 +62,14 @@ impl<'t> Table<'t> {
         self.find(key).is_some()
     }
 
+    /// Whether it has no key but those it may have.
+    pub(super) fn is_known(&self) -> bool {
+        let known = self.section.keys();
+        self.entries
+            .keys()
+            .all(|key| known.contains(&key.get_ref().as_ref()))
+    }
+
     /// Whether the text at `key` is `word`.
     pub(super) fn is_text(&self, key: &str, word: &str) -> bool {
         self.find(key)

@@ -10,6 +10,7 @@ mod delegation;
 mod departure;
 mod file;
 mod labels;
+mod launches;
 mod rules;
 mod values;
 
@@ -92,6 +93,16 @@ pub enum Code {
     DepartureLabel = 81,
     OtherExit = 82,
     HardwareDomid = 83,
+    ReadyNothing = 90,
+    ReadyAlone = 91,
+    StorePath = 92,
+    ConsolePattern = 93,
+    BackendDevice = 94,
+    Timeout = 95,
+    Retries = 96,
+    Substitute = 97,
+    Standby = 98,
+    Recovery = 99,
     Range = 100,
     ResourceUnknown = 101,
     RangeTwice = 102,
@@ -157,8 +168,9 @@ pub fn all() -> impl Iterator<Item = &'static Explanation> {
         departure::TABLE,
         artefacts::LATER,
         delegation::TABLE,
+        launches::TABLE,
     ];
-    let mut all: Vec<&Explanation> = tables.into_iter().flatten().collect();
+    let mut all: Vec<_> = tables.into_iter().flatten().collect();
     all.sort_by_key(|entry| entry.code);
     all.into_iter()
 }

@@ -35,7 +35,9 @@ pub(super) fn domain(text: &str, domid: i64) -> DomainConfig {
         ranges: Vec::new(),
         resources: Vec::new(),
         after: Vec::new(),
+        ready: None,
         on_failure: OnFailure::Stop,
+        standby: false,
         libxl: serde_json::Map::new(),
     }
 }

@@ -79,8 +79,11 @@ impl Input {
             .into_iter()
             .find(|outcome| outcome.as_str() == self.outcome)
             .unwrap();
-        let left_out: Vec<_> = self.left_out.iter().map(|text| name(text)).collect();
-        events.push(final_event(&config, outcome, &left_out, &self.banks).unwrap());
+        let ending = Ending {
+            left_out: self.left_out.iter().map(|text| name(text)).collect(),
+            ..Ending::default()
+        };
+        events.push(final_event(&config, outcome, &ending, &self.banks).unwrap());
         events
     }
 }

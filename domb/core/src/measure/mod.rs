@@ -31,6 +31,7 @@ pub use inputs::{Artefact, Artefacts, DomainArtefacts, Outcome, VerdictRecord};
 pub use predict::{PredictedOutcome, Prediction, predict, replay, replay_all};
 pub use record::{LaunchRecord, RecordError};
 pub use sequence::{
-    Error, domain_config, failed_event, final_event, launch_events, start_event, verdict_event,
+    Ending, Error, domain_config, failed_event, final_event, launch_events, start_event,
+    verdict_event,
 };
 pub use verify::{BankCheck, check};

@@ -8,10 +8,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Artefacts, Bank, Digest, Digests, Error, Event, Outcome, VerdictRecord, failed_event,
+    Artefacts, Bank, Digest, Digests, Ending, Error, Event, Outcome, VerdictRecord, failed_event,
     final_event, launch_events, start_event, verdict_event,
 };
-use crate::config::Config;
+use crate::config::{Config, DomainConfig, Role};
 use crate::units::PcrIndex;
 
 /// The value of the PCR in one bank after `events`, if it was `initial`
@@ -57,7 +57,9 @@ pub struct Prediction {
 pub struct PredictedOutcome {
     /// `launched`; `refused`: the launch script allowed nothing; `failed`:
     /// after the verdict, before the hand-off; `undecided`: failed without a
-    /// verdict, because the launch script did not come to one; `unloaded`:
+    /// verdict, because the launch script did not come to one; `recovered`:
+    /// `failed` with the recovery domain started, before any other was;
+    /// `recovered-later`: the same after others had been started; `unloaded`:
     /// failed because the configuration or a file could not be loaded.
     pub name: String,
     /// The PCR's value after the final event, per bank.
@@ -83,14 +85,29 @@ pub fn predict(
         .cloned()
         .unwrap_or_else(|| VerdictRecord::allow_all(config));
     let denied = VerdictRecord::deny_all();
+    let once = |outcome| vec![(outcome, Ending::default())];
     let mut ways = vec![
-        ("refused", Some(&denied), Outcome::Refused),
-        ("failed", Some(&allowed), Outcome::Failed),
-        ("undecided", None, Outcome::Failed),
+        ("refused", Some(&denied), once(Outcome::Refused)),
+        ("failed", Some(&allowed), once(Outcome::Failed)),
+        ("undecided", None, once(Outcome::Failed)),
     ];
-    // A launch that allows nothing is refused.
-    if !allowed.allowed.is_empty() {
-        ways.insert(0, ("launched", Some(&allowed), Outcome::Launched));
+    let may_start = |domain: &&DomainConfig| allowed.allowed.contains(&domain.name);
+    if let Some(domain) = config.with_role(Role::Recovery).filter(may_start) {
+        let recovery = Some(domain.name.clone());
+        let recovered = Ending {
+            recovery,
+            ..Ending::default()
+        };
+        let failed = (Outcome::Failed, recovered);
+        let later = [once(Outcome::Launched), vec![failed.clone()]].concat();
+        ways.push(("recovered", Some(&allowed), vec![failed]));
+        ways.push(("recovered-later", Some(&allowed), later));
+    }
+    // A launch that allows nothing is refused, and one that allows only what
+    // is kept for a failure has failed.
+    let is_started = |domain: &DomainConfig| !domain.standby && !domain.has_role(Role::Recovery);
+    if config.domains.iter().filter(may_start).any(is_started) {
+        ways.insert(0, ("launched", Some(&allowed), once(Outcome::Launched)));
     }
     let predicted = |name: &str, events: Vec<Event>| {
         let values = replay_all(
@@ -106,14 +123,16 @@ pub fn predict(
     };
     let mut outcomes = ways
         .into_iter()
-        .map(|(name, verdict, outcome)| {
+        .map(|(name, verdict, ends)| {
             let mut events = launch.clone();
             events.extend(
                 verdict
                     .map(|verdict| verdict_event(config, verdict, banks))
                     .transpose()?,
             );
-            events.push(final_event(config, outcome, &[], banks)?);
+            for (outcome, ending) in ends {
+                events.push(final_event(config, outcome, &ending, banks)?);
+            }
             Ok(predicted(name, events))
         })
         .collect::<Result<Vec<_>, Error>>()?;
@@ -158,6 +177,33 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_recovery_domain_has_outcomes_of_its_own() {
+        let (mut config, artefacts) = full();
+        config.domains[0].roles = vec![Role::Recovery];
+        let prediction = predict(&config, &artefacts, None, &[Bank::Sha256]).unwrap();
+        let names: Vec<&str> = prediction
+            .outcomes
+            .iter()
+            .map(|outcome| outcome.name.as_str())
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "launched",
+                "refused",
+                "failed",
+                "undecided",
+                "recovered",
+                "recovered-later",
+                "unloaded"
+            ]
+        );
+        let last = prediction.outcomes[5].events.last().unwrap();
+        let text = last.entry.text.as_deref().unwrap();
+        assert!(text.contains(r#""recovery":"store""#), "{text}");
     }
 
     #[test]

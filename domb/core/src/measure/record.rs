@@ -230,8 +230,11 @@ fn may_follow(event: &Event, next: &Event) -> bool {
         return after as u8 == component as u8 + 1 && next.entry.domain == event.entry.domain;
     }
     match component {
-        // A hand-off that failed after it was announced.
-        Component::Final => is_failed(next) && !is_failed(event),
+        // After it was announced a launch may come to something else, or fail.
+        Component::Final => {
+            let launched = |event| outcome(event).as_deref() == Some(Outcome::Launched.as_str());
+            launched(event) && (is_failed(next) || launched(next))
+        }
         _ if is_failed(next) => true,
         Component::DomainConfig => matches!(after, Component::Kernel | Component::Verdict),
         Component::Kernel | Component::Ramdisk | Component::Cmdline => false,
@@ -260,7 +263,8 @@ mod tests {
 
     use super::super::fixture::*;
     use super::super::{
-        VerdictRecord, event_log, failed_event, final_event, launch_events, predict, verdict_event,
+        Ending, VerdictRecord, event_log, failed_event, final_event, launch_events, predict,
+        verdict_event,
     };
     use super::*;
     use crate::config::Config;
@@ -271,7 +275,7 @@ mod tests {
         let (config, artefacts) = full();
         let mut events = launch_events(&config, &artefacts, &BANKS).unwrap();
         events.push(verdict_event(&config, &VerdictRecord::allow_all(&config), &BANKS).unwrap());
-        events.push(final_event(&config, Outcome::Launched, &[], &BANKS).unwrap());
+        events.push(final_event(&config, Outcome::Launched, &Ending::default(), &BANKS).unwrap());
         (config, events)
     }
 

@@ -7,13 +7,16 @@
 //! configuration are refused: an event is never made for a part that is not
 //! the one configured.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::{
     Artefact, Artefacts, Bank, Component, Digests, Entry, Event, FORMAT_VERSION, Outcome,
     VerdictRecord, canonical,
 };
-use crate::config::{Config, DomainConfig, DomainName, Exit, OnFailure};
+use crate::config::{Config, DomainConfig, DomainName, Exit};
+use crate::course::Came;
 use crate::units::PcrIndex;
 
 /// Why there is no event sequence for these inputs.
@@ -165,33 +168,70 @@ pub fn verdict_event(
     Ok(maker.text(Component::Verdict, None, &text))
 }
 
-/// The last event of a launch. `left_out` are the domains that were allowed
-/// but are not there, because they failed under `on_failure = "skip"` or need
-/// one that did.
+/// What a final event says besides the outcome.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Ending {
+    /// The domains that were allowed but are not there, because they failed or
+    /// need one that did.
+    pub left_out: Vec<DomainName>,
+    /// How often a domain that is there was built anew.
+    pub retried: BTreeMap<DomainName, u32>,
+    /// Who took whose place.
+    pub substituted: BTreeMap<DomainName, DomainName>,
+    /// The recovery domain, where that is started.
+    pub recovery: Option<DomainName>,
+}
+
+impl From<&Came> for Ending {
+    fn from(came: &Came) -> Ending {
+        Ending {
+            left_out: came.left_out.keys().cloned().collect(),
+            retried: came.retried.clone(),
+            substituted: came.substituted.clone(),
+            recovery: None,
+        }
+    }
+}
+
+/// The last event of a launch.
 ///
 /// # Errors
-/// When a domain that was left out is not in the configuration.
+/// When a domain that it names is not in the configuration.
 pub fn final_event(
     config: &Config,
     outcome: Outcome,
-    left_out: &[DomainName],
+    ending: &Ending,
     banks: &[Bank],
 ) -> Result<Event, Error> {
-    known(config, left_out)?;
+    known(config, &ending.left_out)?;
+    known(config, ending.retried.keys())?;
+    known(
+        config,
+        ending.substituted.iter().flat_map(|(name, by)| [name, by]),
+    )?;
+    known(config, &ending.recovery)?;
     let left_out: Vec<&DomainName> = by_domid(config)
         .into_iter()
         .map(|domain| &domain.name)
-        .filter(|name| left_out.contains(name))
+        .filter(|name| ending.left_out.contains(name))
         .collect();
+    let mut text = json!({"left_out": left_out, "outcome": outcome.as_str()});
+    // What did not happen is not said, so that a launch without it has the
+    // values it always had.
+    if !ending.retried.is_empty() {
+        text["retried"] = json!(ending.retried);
+    }
+    if !ending.substituted.is_empty() {
+        text["substituted"] = json!(ending.substituted);
+    }
+    if let Some(recovery) = &ending.recovery {
+        text["recovery"] = json!(recovery);
+    }
     let maker = Maker {
         pcr: config.pcr,
         banks,
     };
-    Ok(maker.text(
-        Component::Final,
-        None,
-        &json!({"left_out": left_out, "outcome": outcome.as_str()}),
-    ))
+    Ok(maker.text(Component::Final, None, &text))
 }
 
 /// The event that every launch begins with.
@@ -226,7 +266,7 @@ pub fn domain_config(domain: &DomainConfig) -> Value {
     let mut delegated: Vec<String> = domain.delegated().map(ToString::to_string).collect();
     delegated.sort_unstable();
     delegated.dedup();
-    json!({
+    let mut config = json!({
         "after": after,
         "delegated": delegated,
         "devices": [],
@@ -235,16 +275,27 @@ pub fn domain_config(domain: &DomainConfig) -> Value {
         "maxmem_mib": domain.maxmem,
         "memory_mib": domain.memory,
         "name": domain.name,
-        "on_failure": match domain.on_failure {
-            OnFailure::Stop => "stop",
-            OnFailure::Skip => "skip",
-        },
+        "on_failure": domain.on_failure.to_string(),
         "roles": domain.roles,
         "seclabel": domain.seclabel,
         "type": domain.kind,
         "uuid": domain.uuid,
         "vcpus": domain.vcpus,
-    })
+    });
+    if let Some(ready) = &domain.ready {
+        config["ready"] = json!({
+            "backend": ready.backend,
+            "console": ready.console,
+            "node": ready.node,
+            "on_timeout": ready.on_timeout,
+            "running": ready.running,
+            "timeout_ms": u64::try_from(ready.timeout.as_millis()).unwrap_or(u64::MAX),
+        });
+    }
+    if domain.standby {
+        config["standby"] = json!(true);
+    }
+    config
 }
 
 fn by_domid(config: &Config) -> Vec<&DomainConfig> {
@@ -346,8 +397,6 @@ impl Maker<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use serde_json::Map;
 
     use super::super::DomainArtefacts;
@@ -515,7 +564,11 @@ mod tests {
     fn the_final_event_says_how_it_ended_and_who_was_left_out() {
         let (config, _) = full();
         let text = |outcome, left_out: &[DomainName]| {
-            final_event(&config, outcome, left_out, &BANKS)
+            let ending = Ending {
+                left_out: left_out.to_vec(),
+                ..Ending::default()
+            };
+            final_event(&config, outcome, &ending, &BANKS)
                 .unwrap()
                 .entry
                 .text
@@ -531,8 +584,62 @@ mod tests {
         );
         assert_eq!(
             failed_event(config.pcr, &BANKS),
-            final_event(&config, Outcome::Failed, &[], &BANKS).unwrap()
+            final_event(&config, Outcome::Failed, &Ending::default(), &BANKS).unwrap()
         );
+    }
+
+    #[test]
+    fn the_final_event_tells_retries_substitutes_and_recovery() {
+        let (config, _) = full();
+        let ending = Ending {
+            left_out: Vec::new(),
+            retried: BTreeMap::from([(name("net"), 2)]),
+            substituted: BTreeMap::from([(name("web"), name("store"))]),
+            recovery: Some(name("store")),
+        };
+        let event = final_event(&config, Outcome::Failed, &ending, &BANKS).unwrap();
+        assert_eq!(
+            event.entry.text.unwrap(),
+            concat!(
+                r#"{"left_out":[],"outcome":"failed","recovery":"store","#,
+                r#""retried":{"net":2},"substituted":{"web":"store"}}"#
+            )
+        );
+        let stray = Ending {
+            recovery: Some(name("nobody")),
+            ..Ending::default()
+        };
+        assert!(final_event(&config, Outcome::Failed, &stray, &BANKS).is_err());
+    }
+
+    #[test]
+    fn a_gate_and_standby_are_part_of_a_domains_configuration() {
+        let (mut config, artefacts) = full();
+        let before = launch_events(&config, &artefacts, &BANKS).unwrap();
+        config.domains[1].ready = Some(crate::config::Ready {
+            node: None,
+            console: Some("up".to_owned()),
+            backend: None,
+            running: false,
+            timeout: crate::config::Ready::TIMEOUT,
+            on_timeout: crate::config::OnTimeout::Fail,
+        });
+        config.domains[2].standby = true;
+        let events = launch_events(&config, &artefacts, &BANKS).unwrap();
+        let changed =
+            |(old, new): (&Event, &Event)| (old != new).then(|| new.entry.text.clone().unwrap());
+        let changed: Vec<String> = before.iter().zip(&events).filter_map(changed).collect();
+        let [net, web] = changed.as_slice() else {
+            panic!("{changed:?}");
+        };
+        assert!(
+            net.contains(concat!(
+                r#""ready":{"backend":null,"console":"up","node":null,"on_timeout":"fail","#,
+                r#""running":false,"timeout_ms":60000}"#
+            )),
+            "{net}"
+        );
+        assert!(web.contains(r#""standby":true"#), "{web}");
     }
 
     #[test]

@@ -116,6 +116,19 @@ impl Block {
             Step::Unpause { name, domid } => {
                 Block::new(heading("unpause", name), vec![format!("domid {domid}")])
             }
+            Step::Await {
+                name,
+                domid,
+                ready,
+                timeout,
+            } => {
+                let lines = vec![
+                    format!("domid {domid}"),
+                    ready.clone(),
+                    format!("within {timeout}"),
+                ];
+                Block::new(heading("await", name), lines)
+            }
             Step::Destroy { name, domid } => {
                 Block::new(heading("destroy", name), vec![format!("domid {domid}")])
             }

@@ -43,6 +43,17 @@ pub enum Step {
         /// Its domid.
         domid: Domid,
     },
+    /// Wait until the domain is ready; those that come after it wait for that.
+    Await {
+        /// The domain.
+        name: String,
+        /// Its domid.
+        domid: Domid,
+        /// What it is ready by.
+        ready: String,
+        /// How long that may take.
+        timeout: String,
+    },
     /// End the domain, because the launch failed.
     Destroy {
         /// The domain.
@@ -101,6 +112,9 @@ impl fmt::Display for Step {
             Step::Create { name, domid, .. } => write!(f, "create   {domid:>5} {name}"),
             Step::Withhold { range } => write!(f, "withhold {range}"),
             Step::Unpause { name, domid } => write!(f, "unpause  {domid:>5} {name}"),
+            Step::Await {
+                name, domid, ready, ..
+            } => write!(f, "await    {domid:>5} {name}: {ready}"),
             Step::Destroy { name, domid } => write!(f, "destroy  {domid:>5} {name}"),
         }
     }

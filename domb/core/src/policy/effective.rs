@@ -13,7 +13,9 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::verdict::Approval;
-use crate::config::{AfterFailure, Config, DomainConfig, Exit, OnFailure, Range, TpmMode};
+use crate::config::{
+    AfterFailure, Config, DomainConfig, DomainName, Exit, OnFailure, Range, Ready, Role, TpmMode,
+};
 use crate::diagnostic::{self, Diagnostic};
 
 /// A configuration after the launch script. Holding one proves that it passed
@@ -107,8 +109,11 @@ fn written(config: &Config, approval: &Approval, script: &str) -> String {
     for decision in approval.decisions() {
         let domain = config.domain(&decision.name);
         let domain = domain.expect("a verdict is about the domains of its configuration");
+        if domain.standby && !is_reached(domain, config, approval) {
+            continue;
+        }
         heading(&mut out, "[[domain]]");
-        for (key, value) in keys(domain) {
+        for (key, value) in keys(domain, config, approval) {
             let change = decision.changes.get(key.as_str());
             let note = change.map(|change| format!(" # {script}:{}", change.line));
             let value = change.map_or(&value, |change| &change.value);
@@ -119,7 +124,7 @@ fn written(config: &Config, approval: &Approval, script: &str) -> String {
 }
 
 /// The keys of a domain as `launch.toml` has them.
-fn keys(domain: &DomainConfig) -> Map<String, Value> {
+fn keys(domain: &DomainConfig, config: &Config, approval: &Approval) -> Map<String, Value> {
     // Taken apart whole, so that a key that is added cannot be forgotten here.
     let DomainConfig {
         name,
@@ -137,7 +142,9 @@ fn keys(domain: &DomainConfig) -> Map<String, Value> {
         ranges,
         resources,
         after,
+        ready,
         on_failure,
+        standby,
         libxl,
     } = domain;
     let of_kind = |kind: &str| {
@@ -146,10 +153,9 @@ fn keys(domain: &DomainConfig) -> Map<String, Value> {
         json!(Some(written).filter(|ranges| !ranges.is_empty()))
     };
     let resources: Vec<&str> = resources.iter().map(|it| it.name.as_str()).collect();
-    let on_failure = match on_failure {
-        OnFailure::Stop => "stop",
-        OnFailure::Skip => "skip",
-    };
+    // The recovery domain has none, and may not say so either.
+    let on_failure = Some(possible(on_failure, config, approval).to_string())
+        .filter(|_| !domain.has_role(Role::Recovery));
     let maxmem = Some(maxmem).filter(|maxmem| *maxmem != memory);
     let libxl = Some(libxl).filter(|fields| !fields.is_empty());
     let keys = [
@@ -182,12 +188,76 @@ fn keys(domain: &DomainConfig) -> Map<String, Value> {
             json!(Some(resources).filter(|names| !names.is_empty())),
         ),
         ("after", json!(after)),
+        ("ready", json!(ready.as_ref().map(ready_keys))),
         ("on_failure", json!(on_failure)),
+        ("standby", json!(standby.then_some(true))),
         ("libxl", json!(libxl)),
     ];
     keys.into_iter()
         .map(|(key, value)| (key.to_owned(), value))
         .collect()
+}
+
+/// What is left of `on_failure` when only approved domains can be started.
+/// What needs one that is not approved stops the launch.
+fn possible<'d>(on_failure: &'d OnFailure, config: &Config, approval: &Approval) -> &'d OnFailure {
+    let allowed = |name: &str| approval.allowed().any(|allowed| allowed == name);
+    let recovery = config.with_role(Role::Recovery);
+    let is_possible = match on_failure {
+        OnFailure::Substitute(name) => allowed(name.as_str()),
+        OnFailure::Recover => recovery.is_some_and(|domain| allowed(domain.name.as_str())),
+        OnFailure::Stop | OnFailure::Skip | OnFailure::Retry(_) => true,
+    };
+    match is_possible {
+        true => on_failure,
+        false => &OnFailure::Stop,
+    }
+}
+
+/// Whether a domain that is started can come to need this one on standby.
+fn is_reached(standby: &DomainConfig, config: &Config, approval: &Approval) -> bool {
+    let named_by = |name: &DomainName| {
+        config.domains.iter().find(
+            |domain| matches!(&domain.on_failure, OnFailure::Substitute(other) if other == name),
+        )
+    };
+    let mut next = named_by(&standby.name);
+    while let Some(domain) = next {
+        if !approval.allowed().any(|name| name == domain.name.as_str()) {
+            return false;
+        }
+        if !domain.standby {
+            return true;
+        }
+        next = named_by(&domain.name);
+    }
+    false
+}
+
+/// `[domain.ready]` without what is not said.
+fn ready_keys(ready: &Ready) -> Value {
+    let Ready {
+        node,
+        console,
+        backend,
+        running,
+        timeout: _,
+        on_timeout,
+    } = ready;
+    let mut keys = json!({
+        "xenstore": node.as_ref().map(|node| &node.path),
+        "equals": node.as_ref().and_then(|node| node.equals.as_ref()),
+        "console": console,
+        "backend": backend.as_ref().map(|backend| &backend.device),
+        "state": backend.as_ref().map(|backend| backend.state),
+        "running": running.then_some(true),
+        "timeout": ready.timeout_text(),
+        "on_timeout": on_timeout,
+    });
+    if let Value::Object(keys) = &mut keys {
+        keys.retain(|_, value| !value.is_null());
+    }
+    keys
 }
 
 fn heading(out: &mut String, heading: &str) {
@@ -281,6 +351,7 @@ vcpus = 2
 seclabel = "system_u:system_r:domU_t"
 after = ["store"]
 on_failure = "skip"
+ready = { xenstore = "data/ready", equals = "1", backend = "vif/0", console = "up *", running = true, timeout = "1500ms", on_timeout = "continue" }
 [domain.libxl.b_info]
 "shadow_memkb" = 4096
 [[domain]]

@@ -14,6 +14,7 @@ use super::draft::{self, Plan};
 use super::error::{Error, Fault, Raised};
 use super::explain::from_run;
 use super::facts::Facts;
+use super::hooks;
 use super::library;
 use super::limits::{Limit, Limits};
 use super::script::Script;
@@ -271,6 +272,7 @@ fn compile(engine: &mut Engine, script: &Script) -> Result<AST, Box<EvalAltResul
 }
 
 fn has_entry(script: &Script, ast: &AST) -> Result<(), Error> {
+    hooks::check(script, ast)?;
     let mut found = String::new();
     for function in ast
         .iter_functions()

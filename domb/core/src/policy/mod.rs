@@ -7,6 +7,10 @@
 //! floating point, no import and no eval, and it runs within [`Limits`]. The
 //! same script and the same facts give the same verdict.
 //!
+//! Two more functions are optional: what `fn on_failed(domain, attempt, reason)`
+//! says about a domain that failed, and `fn on_ready(domain)` about one that is
+//! ready, is asked while the launch is under way, within the same limits.
+//!
 //! Only what the script allows is launched. A domain it says nothing about is
 //! denied; a script that fails, answers nonsense or does not end reaches no
 //! verdict, and without a verdict nothing is launched.
@@ -18,6 +22,7 @@ mod engine;
 mod error;
 mod explain;
 mod facts;
+mod hooks;
 mod json;
 mod library;
 mod limits;
@@ -36,6 +41,7 @@ pub use error::{Error, Fault, Place};
 pub use facts::{
     DomainFacts, Facts, FactsError, FileFacts, Flask, ImageFacts, PlatformFacts, TpmFacts, TpmState,
 };
+pub use hooks::{Said, on_failed, on_ready};
 pub use limits::{Limit, Limits};
 pub use reference::reference;
 pub use rehearse::{Tested, rehearse};

@@ -72,8 +72,7 @@ const METHODS: [&str; 12] = [
 
 const NEVER: &str = "writing to a String cannot fail";
 
-const HEAD: &str = "\
-# Launch script reference
+const HEAD: &str = r##"# Launch script reference
 
 <!-- Made by `domb script docs`; do not edit. -->
 
@@ -90,6 +89,26 @@ It reads `facts`, answers through `plan`, and returns `plan`. A domain it says
 nothing about is not launched. A script that fails, runs into a limit or returns
 something else launches nothing.
 
+Two more functions are asked while the launch is under way, if they are there.
+Both may write to the report with `log`. One that fails or runs into a limit
+stops the launch.
+
+```rhai
+fn on_failed(domain, attempt, reason) {
+    if reason.starts_with("timeout") && attempt < 3 { return "retry"; }
+    "skip"
+}
+
+fn on_ready(domain) { }
+```
+
+`on_failed` is asked about each domain that failed; `attempt` counts from 1, and
+`reason` begins with `build:`, `start:`, `ended:`, `timeout:` or `refused:`. It
+returns `"stop"`, `"skip"`, `"retry"`, `"substitute NAME"`, `"recover"`, or `()`
+for what the configuration says. A domain is tried ten times at most. `on_ready`
+is asked about each domain that has a gate when the gate opens; a text it returns
+is the reason why the domain counts as failed.
+
 Functions see their parameters, their own variables and the constants at the top
 of the script. An anonymous function, `|item| item.name`, sees its parameters and
 those constants only. Numbers are 64-bit integers, and overflow is an error.
@@ -98,7 +117,7 @@ input or output besides `log`.
 
 Functions named `test_…` are tests of the script: `domb script test` calls each
 with a Test, and runs nothing else.
-";
+"##;
 
 #[cfg(test)]
 mod tests {

@@ -21,7 +21,7 @@ pub(super) struct View {
 }
 
 #[derive(Clone)]
-struct Domain(Rc<DomainFacts>);
+pub(super) struct Domain(Rc<DomainFacts>);
 
 #[derive(Clone)]
 struct File(Rc<FileFacts>);
@@ -46,6 +46,12 @@ impl View {
     /// The facts behind it.
     pub(super) fn facts(&self) -> Rc<Facts> {
         self.facts.clone()
+    }
+
+    /// One domain as a script sees it.
+    pub(super) fn named(&self, name: &str) -> Option<Domain> {
+        let found = self.facts.domain(name).cloned();
+        found.map(|domain| Domain(Rc::new(domain)))
     }
 
     fn domains(&mut self) -> Array {
