@@ -29,20 +29,20 @@ pub fn xen(work: &Path) -> Result<PathBuf> {
     Ok(xen)
 }
 
-/// Policy `which` of `scripts/build-policy`, with the tests' own labels, in
-/// the directory `dir`.
-pub fn policy(which: &str, dir: &Path) -> Result<PathBuf> {
+/// Policy `which` of `scripts/build-policy`, with the tests' own labels, for
+/// the boot `name`: `xenpolicy-<which>`.
+pub fn policy(bench: &Bench, name: &str, which: &str) -> Result<PathBuf> {
+    let dir = bench.work.join(format!("{name}-policy"));
     let mut build = script("build-policy");
     build.args([which, "--with", "tests/platform/labels/labels.te"]);
-    host::run(build.env("DOMB_POLICY_DIR", dir))?;
+    host::run(build.env("DOMB_POLICY_DIR", &dir))?;
     Ok(dir.join(format!("xenpolicy-{which}")))
 }
 
 /// The same machine with that Xen, enforcing this policy.
-pub fn enforcing(bench: &Bench, mut machine: MachineSpec, which: &str) -> Result<MachineSpec> {
+pub fn enforcing(bench: &Bench, mut machine: MachineSpec, policy: PathBuf) -> Result<MachineSpec> {
     machine.xen = xen(&bench.work)?;
     machine.xen_cmdline.push("flask=enforcing".to_owned());
-    let policy = policy(which, &bench.work.join(&machine.name))?;
     machine.modules.push(policy);
     Ok(machine)
 }

@@ -11,6 +11,7 @@ use crate::bench::Bench;
 use crate::boot::{Boot, Case, End};
 use crate::error::{Error, Result};
 use crate::flask;
+use crate::host;
 use crate::machine::MachineSpec;
 use crate::outcome::Outcome;
 use crate::root::Step;
@@ -98,6 +99,19 @@ pub fn boot() -> Boot {
                     standing(step, &[])
                 },
             ),
+            Case::of_step(
+                "another-policy-than-the-one-in-force-is-refused",
+                wrong_policy,
+                |_, outcome| {
+                    let step = outcome.step("wrong-policy")?;
+                    let report = ended_with(step, 4)?;
+                    ensure(report["failure"]["phase"] == "policy", || {
+                        report["failure"].to_string()
+                    })?;
+                    step.find(&["domb: cause", "flask_policy", "Xen"])?;
+                    standing(step, &[])
+                },
+            ),
             Case::of_boot("nothing-else-is-denied", |_, outcome| {
                 only_these_denied(outcome, &PROBED)
             }),
@@ -107,7 +121,7 @@ pub fn boot() -> Boot {
 
 fn prepare(bench: &Bench, name: &str, steps: &[Step]) -> Result<MachineSpec> {
     let machine = by_hand::prepare(bench, name, steps)?;
-    flask::enforcing(bench, machine, "process")
+    flask::enforcing(bench, machine, flask::policy(bench, name, "process")?)
 }
 
 fn list(_: &Bench) -> Result<Step> {
@@ -174,6 +188,22 @@ fn unknown(_: &Bench) -> Result<Step> {
         labelled("odd", 36, "nobody_t"),
     ];
     Ok(launch_step("unknown", &domains, None))
+}
+
+/// The file is domb's policy for the other `exit`.
+fn wrong_policy(_: &Bench) -> Result<Step> {
+    let file = host::repository().join("tests/fixtures/flask/domain.policy");
+    let bytes = fs::read(&file).map_err(Error::file("read", &file))?;
+    let config = format!(
+        "flask_policy = \"xenpolicy\"\n[measure]\ntpm = \"off\"\n{}",
+        labelled("well", 37, "guest_t")
+    );
+    let step = launch_step("wrong-policy", &[], None);
+    let files = vec![
+        ("launch.toml".to_owned(), config.into_bytes()),
+        ("xenpolicy".to_owned(), bytes),
+    ];
+    Ok(Step { files, ..step })
 }
 
 fn labelled(name: &str, domid: u16, label: &str) -> String {

@@ -3,6 +3,7 @@
 //! first init.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -50,17 +51,23 @@ pub fn prepare(bench: &Bench, name: &str, steps: &[Step]) -> Result<MachineSpec>
 
 /// The example with this control domain's root.
 pub fn prepare_with(bench: &Bench, name: &str, control: &Archive) -> Result<MachineSpec> {
-    prepare_as(bench, name, control, |text| text)
+    prepare_as(bench, name, control, &[], |text| text)
 }
 
-/// [`prepare_with`], and the configuration changed.
+/// [`prepare_with`], with further files beside the configuration, and the
+/// configuration changed.
 pub fn prepare_as(
     bench: &Bench,
     name: &str,
     control: &Archive,
+    files: &[&Path],
     change: impl Fn(String) -> String,
 ) -> Result<MachineSpec> {
     let dir = bench.directory(name)?;
+    for file in files {
+        let to = dir.join(file.file_name().unwrap_or_default());
+        fs::copy(file, to).map_err(Error::file("copy", file))?;
+    }
     let source = host::repository().join("xen-config/example");
     for file in ["launch.toml", "launch.rhai"] {
         let (from, to) = (source.join(file), dir.join(file));

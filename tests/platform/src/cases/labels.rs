@@ -42,6 +42,13 @@ pub fn boot() -> Boot {
                 example::stand(bench, outcome)?;
                 example::beat(bench, outcome)
             }),
+            Case::of_boot(
+                "the-policy-is-measured-and-is-the-one-in-force",
+                |bench, outcome| {
+                    outcome.find(&["domb:", "Xen enforces", "answers of Flask"])?;
+                    example::predicted(bench, outcome)
+                },
+            ),
             Case::of_step("xl-list-shows-each-label", list, listed),
             Case::of_boot("domb-gives-its-own-label-up", given_up),
             Case::of_step("the-control-domain-still-builds-guests", build, built),
@@ -78,13 +85,17 @@ pub fn boot() -> Boot {
 }
 
 fn prepare(bench: &Bench, name: &str, steps: &[Step]) -> Result<MachineSpec> {
-    let machine = example::prepare_as(bench, name, &bench.control_for_launches(steps)?, |text| {
+    let policy = flask::policy(bench, name, "process")?;
+    let labelled = |text: String| {
+        let text = text.replace("exit =", "flask_policy = \"xenpolicy-process\"\nexit =");
         LABELS.iter().fold(text, |text, (name, label)| {
             let named = format!("name = \"{name}\"\n");
             text.replace(&named, &format!("{named}seclabel = \"{label}\"\n"))
         })
-    })?;
-    flask::enforcing(bench, machine, "process")
+    };
+    let control = bench.control_for_launches(steps)?;
+    let machine = example::prepare_as(bench, name, &control, &[&policy], labelled)?;
+    flask::enforcing(bench, machine, policy)
 }
 
 fn list(_: &Bench) -> Result<Step> {
