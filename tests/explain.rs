@@ -104,3 +104,34 @@ fn domb(arguments: &[&str]) -> Output {
 fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
+
+#[test]
+fn a_failure_of_a_launch_is_explained_and_leads_to_its_exit_code() {
+    let output = domb(&["explain", "l0803"]);
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.starts_with("L0803: Xen has not enough memory free\n\n")
+            && text.ends_with("The exit code is 8.\n"),
+        "{text}"
+    );
+    assert_eq!(domb(&["explain", "L1999"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_launch_that_fails_says_its_code_on_the_console() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = "[[domain]]\nname = \"net\"\ndomid = 7\ntype = \"pv\"\nkernel = \"none\"\nmemory = \"96M\"\n";
+    fs::write(folder.path().join("launch.toml"), config).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_domb"))
+        .args(["launch", "--dry-run", "launch.toml"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        text.contains("phase config, domain net, exit code 4, L0400 (domb explain L0400)"),
+        "{text}"
+    );
+}

@@ -85,6 +85,7 @@ fn everything() -> Value {
             "hint": "give it less\nmemory",
             "console": ["[    0.0] \u{1b}[2Jpanic"],
             "toolstack_log": ["libxl: error: no memory"],
+            "code": "L0801",
             "denials": [{
                 "source": "system_u:system_r:domb_t", "target": "system_u:system_r:web_t",
                 "class": "domain", "permissions": ["create"], "about": "source=d0",

@@ -2,8 +2,11 @@
 //! `domb explain`: what a code means, with cause, example and remedy. The
 //! same text, all of it, is `domb/ERRORS.md`.
 //!
-//! Faults of a configuration have codes of their own (`C020`); everything
-//! else that ends domb has an exit code, which is the step that failed.
+//! Faults of a configuration have codes of their own (`C020`), and so have
+//! the failures of a launch (`L0803`); everything else that ends domb has an
+//! exit code, which is the step that failed.
+
+mod failures;
 
 use std::fmt::Write as _;
 
@@ -16,7 +19,7 @@ use crate::output;
 /// What `domb explain` is asked for.
 #[derive(Args)]
 pub struct Options {
-    /// A fault's code such as C020, or an exit code such as 8; without it, all are listed
+    /// A fault's code such as C020, a failure's such as L0803, or an exit code such as 8; without it, all are listed
     code: Option<String>,
 }
 
@@ -30,10 +33,11 @@ pub fn command(options: &Options) -> Exit {
         .parse()
         .ok()
         .and_then(|code: u8| EXITS.iter().find(|e| e.code() == code));
-    match (Code::parse(asked), exit) {
-        (Some(code), _) => output::write(&fault(code.explanation()), Exit::Success),
-        (None, Some(exit)) => output::write(&exit_code(*exit), Exit::Success),
-        (None, None) => {
+    match (Code::parse(asked), failures::find(asked), exit) {
+        (Some(code), ..) => output::write(&fault(code.explanation()), Exit::Success),
+        (None, Some(entry), _) => output::write(&failure(entry), Exit::Success),
+        (None, None, Some(exit)) => output::write(&exit_code(*exit), Exit::Success),
+        (None, None, None) => {
             eprintln!(
                 "error: there is no code {}",
                 domb_core::diagnostic::escape(asked)
@@ -48,6 +52,10 @@ pub fn command(options: &Options) -> Exit {
 fn list() -> String {
     let mut out = String::from("faults of a launch configuration and its files\n");
     for Explanation { code, title, .. } in all() {
+        line(&mut out, format_args!("  {code}  {title}"));
+    }
+    out.push_str("\nfailures of a launch\n");
+    for failures::Explanation { code, title, .. } in failures::TABLE {
         line(&mut out, format_args!("  {code}  {title}"));
     }
     out.push_str("\nexit codes\n");
@@ -79,6 +87,18 @@ fn fault(entry: &Explanation) -> String {
     }
     out.push_str(&wrap(remedy));
     out
+}
+
+fn failure(entry: &failures::Explanation) -> String {
+    format!(
+        "{}: {}\n\n{}\nexample:\n\n    {}\n\n{}\nThe exit code is {}.\n",
+        entry.code,
+        entry.title,
+        wrap(entry.cause),
+        entry.example.replace('\n', "\n    "),
+        wrap(entry.remedy),
+        entry.code.exit().code()
+    )
 }
 
 fn exit_code(exit: Exit) -> String {
@@ -118,6 +138,23 @@ pub fn document() -> String {
             out.push('\n');
         }
         line(&mut out, format_args!("{remedy}"));
+    }
+    out.push_str(
+        "\n## Failures of a launch\n\n\
+         The first two digits are the exit code.\n",
+    );
+    for entry in failures::TABLE {
+        line(
+            &mut out,
+            format_args!(
+                "\n### {}: {}\n\n{}\n\n    {}\n\n{}",
+                entry.code,
+                entry.title,
+                entry.cause,
+                entry.example.replace('\n', "\n    "),
+                entry.remedy
+            ),
+        );
     }
     out.push_str("\n## Exit codes\n");
     for exit in EXITS {

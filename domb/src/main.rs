@@ -22,6 +22,7 @@ mod build_tests;
 mod bundle;
 mod check;
 mod cli;
+mod code;
 mod compression;
 mod console;
 mod convert;

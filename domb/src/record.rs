@@ -11,6 +11,7 @@ use domb_core::flask::{CONTROL_LABEL, Denial};
 use domb_core::policy::{self, Decision, Verdict};
 
 use crate::build::{self, DecidedBy};
+use crate::code::Code;
 use crate::console;
 use crate::exit::Exit;
 use crate::handoff::HandedOff;
@@ -322,16 +323,17 @@ impl Report {
     /// There is no toolstack: nothing was tried. Says so, writes the report
     /// to `path`, and gives the exit code.
     pub fn no_toolstack(mut self, error: &toolstack::Error, path: &Path) -> Exit {
-        self.failed_before_launch("toolstack", Exit::NoToolstack, error);
+        self.failed_before_launch("toolstack", Code::NoToolstack, error);
         self.save(path);
         Exit::NoToolstack
     }
 
     /// The boot domain could not be set up; there was no launch.
-    pub fn failed_before_launch(&mut self, phase: &str, exit: Exit, error: &dyn std::error::Error) {
+    pub fn failed_before_launch(&mut self, phase: &str, code: Code, error: &dyn std::error::Error) {
         self.outcome = Outcome::Failed;
-        self.exit_code = exit.code();
+        self.exit_code = code.exit().code();
         let failure = Failure {
+            code: Some(code.to_string()),
             phase: phase.to_owned(),
             domain: None,
             cause: chain(error),
@@ -340,7 +342,7 @@ impl Report {
             toolstack_log: Vec::new(),
             denials: Vec::new(),
         };
-        failure.print(exit);
+        failure.print(code.exit());
         self.failure = Some(failure);
     }
 
@@ -356,6 +358,7 @@ impl Report {
             }
         }
         let failure = Failure {
+            code: Some(error.code().to_string()),
             phase: self
                 .phases
                 .last()
@@ -392,7 +395,11 @@ impl Failure {
             .map_or(String::new(), |name| format!(", domain {name}"));
         console::line(
             "FAILED",
-            &format!("phase {}{domain}, exit code {}", self.phase, exit.code()),
+            &failed(
+                &format!("{}{domain}", self.phase),
+                exit,
+                self.code.as_deref(),
+            ),
         );
         for cause in &self.cause {
             console::line("cause", cause);
@@ -406,6 +413,15 @@ impl Failure {
         if let Some(hint) = &self.hint {
             console::line("hint", hint);
         }
+    }
+}
+
+/// The first line about a failure: its phase, exit code, and code.
+pub fn failed(phase: &str, exit: Exit, code: Option<&str>) -> String {
+    let exit = exit.code();
+    match code {
+        Some(code) => format!("phase {phase}, exit code {exit}, {code} (domb explain {code})"),
+        None => format!("phase {phase}, exit code {exit}"),
     }
 }
 

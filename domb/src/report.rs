@@ -85,6 +85,10 @@ pub enum Outcome {
 /// What went wrong.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Failure {
+    /// Its code, which `domb explain` knows; reports of older versions have
+    /// none.
+    #[serde(default)]
+    pub code: Option<String>,
     /// The step that failed.
     pub phase: String,
     /// The domain it failed on, if on one.

@@ -16,8 +16,9 @@ use std::time::{Duration, Instant};
 use domb_core::config::Reclaim;
 use xenlight::Store;
 
-use super::{REPORT, power, tell};
+use super::{REPORT, failed_to_leave, power, tell};
 use crate::bundle::{self, STATE};
+use crate::code::Code;
 use crate::console;
 use crate::exit::Exit;
 use crate::handoff::HandedOff;
@@ -41,10 +42,7 @@ pub(super) fn depart(handed_off: HandedOff, reclaim: Reclaim) -> Exit {
     match leave_records(handed_off, reclaim) {
         Ok(departed) => halt(departed),
         Err(error) => {
-            console::line(
-                "FAILED",
-                &format!("phase exit, exit code {}", Exit::Leave.code()),
-            );
+            failed_to_leave(Code::Records);
             tell(&error);
             console::line(
                 "exit",

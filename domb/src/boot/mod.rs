@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 
 use domb_core::config::{self, AfterFailure, Role};
 
+use crate::code::Code;
 use crate::console;
 use crate::exit::Exit;
 use crate::handoff::HandedOff;
@@ -32,6 +33,7 @@ use crate::libxl::Libxl;
 use crate::load::{self, Source};
 use crate::manifest::Manifest;
 use crate::own_label::{NextLabel, give_up};
+use crate::record::failed;
 use crate::recovery::Recovered;
 use crate::report::{Report, chain, hint};
 use crate::toolstack::{State, Toolstack};
@@ -129,10 +131,7 @@ fn leave(handed_off: Option<HandedOff>, next: Option<Next>) -> Exit {
         Some(control) => {
             console::line("exit", &format!("PID 1 becomes {}", control.init));
             let error = root::become_init(control, next.ramdisk.as_deref());
-            console::line(
-                "FAILED",
-                &format!("phase exit, exit code {}", Exit::Leave.code()),
-            );
+            failed_to_leave((&error).into());
             tell(&error);
             // The platform runs and belongs to nobody here: nothing is
             // destroyed, and domain 0 must not end either.
@@ -204,10 +203,15 @@ fn after_failure(next: Option<Next>, toolstack: Box<dyn Toolstack>) -> Exit {
     }
 }
 
+/// The domains run, and this domain does not become what it should.
+fn failed_to_leave(code: Code) {
+    let text = failed("exit", code.exit(), Some(&code.to_string()));
+    console::line("FAILED", &text);
+}
+
 fn fail_before_launch(error: &Error) -> Exit {
-    let exit = Exit::Setup;
     let mut report = Report::new(Path::new(CONFIGURATION));
-    report.failed_before_launch("boot", exit, error);
+    report.failed_before_launch("boot", error.into(), error);
     report.save(Path::new(REPORT));
     console::line("exit", "nothing was built: the machine halts");
     power::halt()
@@ -240,4 +244,29 @@ pub enum Error {
     /// libxl.
     #[error("open libxl")]
     Toolstack(#[from] crate::toolstack::Error),
+}
+
+impl From<&Error> for Code {
+    fn from(error: &Error) -> Code {
+        match error {
+            Error::Mounts(_) => Code::Mounts,
+            Error::Manifest(_) => Code::Manifest,
+            Error::Modules(_) => Code::Modules,
+            Error::Daemons(_) => Code::Daemons,
+            Error::Toolstack(_) => Code::Libxl,
+        }
+    }
+}
+
+impl From<&root::Error> for Code {
+    fn from(error: &root::Error) -> Code {
+        match error {
+            root::Error::Switch { .. } => Code::Switch,
+            root::Error::Archive(_) | root::Error::Unpack { .. } | root::Error::Escapes { .. } => {
+                Code::ControlArchive
+            }
+            root::Error::NoInit { .. } => Code::NoInit,
+            root::Error::Exec { .. } => Code::InitExec,
+        }
+    }
 }

@@ -6,6 +6,7 @@ use domb_core::config::DomainName;
 use domb_core::flask::Denial;
 use domb_core::policy::Verdict;
 
+use crate::code::Code;
 use crate::denials::Denied;
 use crate::exit::Exit;
 use crate::record::denial;
@@ -63,17 +64,13 @@ impl Error {
     /// The exit code of the step that failed.
     #[must_use]
     pub fn exit(&self) -> Exit {
-        match self {
-            Error::Load(load::Error::Artefact { .. }) | Error::InForce(_) => Exit::Load,
-            Error::Load(_) => Exit::Config,
-            Error::Measure(_) => Exit::Measure,
-            Error::Toolstack { .. } => Exit::NoToolstack,
-            Error::Script(_) => Exit::Script,
-            Error::Denied { .. } => Exit::Denied,
-            Error::Build(_) => Exit::Build,
-            Error::HandOff(handoff::Error::Measure(_)) => Exit::Measure,
-            Error::Withhold(_) | Error::HandOff(_) => Exit::HandOff,
-        }
+        self.code().exit()
+    }
+
+    /// The code of the failure, for `domb explain`.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.into()
     }
 
     /// Whether the recovery domain is to be started.

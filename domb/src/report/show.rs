@@ -136,6 +136,9 @@ fn show_failure(failure: &Failure, out: &mut Text) {
     let domain = failure.domain.as_ref();
     let domain = domain.map_or(String::new(), |name| format!(", domain {name}"));
     out.line(&format!("  in phase {}{domain}", failure.phase));
+    if let Some(code) = &failure.code {
+        out.line(&format!("  code {code}; `domb explain {code}` has more"));
+    }
     for cause in &failure.cause {
         out.block("  ", cause);
     }
