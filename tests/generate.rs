@@ -23,6 +23,7 @@ const BEYOND: &[&str] = &[
 ];
 /// Fixtures of other faults that the schema lets pass, each with its reason.
 const LET_PASS: &[(&str, &str)] = &[
+    ("image-name-twice", "a name is unique among its neighbours"),
     (
         "range-ioports-backwards",
         "which of two ports is the larger is arithmetic",

@@ -230,3 +230,65 @@ fn other_files_and_other_numbers_of_them_are_refused() {
     launch.write("later.json", later.replacen("1", "2", 1).as_bytes());
     launch.gives(LOAD, &["plan", "--diff", "later.json", "launch.toml"]);
 }
+
+#[test]
+fn a_fallback_image_is_measured_and_boots_if_the_script_says_so() {
+    let launch = Launch::new();
+    let images = "\n[[domain.images]]\nname = \"old\"\nkernel = \"vmlinux\"\n";
+    let config = CONFIG.replace(
+        "after = [\"net\"]\n",
+        &format!("after = [\"net\"]\n{images}"),
+    );
+    launch.write("launch.toml", config.as_bytes());
+    let old = fs::read(fixture("kernel/tiny.elf")).unwrap();
+    launch.write("vmlinux", &old);
+    let steps = |script: &str| {
+        launch.write("launch.rhai", script.as_bytes());
+        let plan = launch.gives(0, &["plan", "--json", "launch.toml"]);
+        let plan: Value = serde_json::from_str(&plan).unwrap();
+        plan["steps"].as_array().unwrap().clone()
+    };
+    let create = |steps: &[Value]| {
+        let create = steps
+            .iter()
+            .find(|s| s["step"] == "create" && s["name"] == "web");
+        create.unwrap()["libxl"]["b_info"].clone()
+    };
+    let own = steps("fn launch(facts, plan) { plan.allow_all(); plan }");
+    assert_eq!(create(&own)["kernel"], "vmlinuz");
+    let digest = {
+        use sha2::{Digest, Sha256};
+        let digits = Sha256::digest(&old);
+        digits
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>()
+    };
+    let measured = own.iter().find(|step| {
+        step["entry"]["component"] == "domain-config" && step["entry"]["domain"] == "web"
+    });
+    let text = measured.unwrap()["entry"]["text"].as_str().unwrap();
+    assert!(
+        text.contains(&format!(
+            "\"images\":{{\"old\":{{\"kernel\":\"{digest}\",\"ramdisk\":null}}}}"
+        )),
+        "{text}"
+    );
+
+    let old = steps(
+        "fn launch(facts, plan) {
+            let web = facts.domain(\"web\");
+            if \"old\" in web.images && web.image(\"old\").kernel.path == \"vmlinux\" {
+                plan.use_image(\"web\", \"old\");
+            }
+            plan.allow_all();
+            plan
+        }",
+    );
+    assert_eq!(create(&old)["kernel"], "vmlinux");
+    assert!(create(&old).get("ramdisk").is_none());
+    let decided = old
+        .iter()
+        .find(|step| step["step"] == "decide" && step["name"] == "web");
+    assert_eq!(decided.unwrap()["changes"]["kernel"], "vmlinux");
+}

@@ -355,7 +355,9 @@ fn create<'t>(
     if !approved.approval.verdict().allows(domain.name.as_str()) {
         return Err(Cause::NotApproved);
     }
-    let artefacts = &approved.measured.loaded.domains[&domain.name];
+    let (kernel, ramdisk) = approved.measured.loaded.domains[&domain.name]
+        .named(&domain.kernel, domain.ramdisk.as_deref())
+        .expect("a plan names the files of its configuration");
     if let State::Paused | State::Running | State::Shutdown(_) = toolstack.state(domain.domid)? {
         return Err(Cause::DomidInUse);
     }
@@ -365,8 +367,7 @@ fn create<'t>(
             return Err(Cause::NotHeld(*range));
         }
     }
-    let kernel = artefacts.kernel.sealed.path();
-    let ramdisk = artefacts.ramdisk.as_ref();
+    let kernel = kernel.sealed.path();
     let ramdisk = ramdisk.map(|ramdisk| ramdisk.sealed.path());
     explained(toolstack, || {
         toolstack.create(domain, &kernel, ramdisk.as_deref())

@@ -294,6 +294,7 @@ fn approved_with(domains: &str, script: Option<&str>) -> Approved {
             let files = DomainArtefacts {
                 kernel: Rc::clone(&kernel),
                 ramdisk: None,
+                images: BTreeMap::new(),
             };
             (domain.name.clone(), files)
         })

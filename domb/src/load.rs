@@ -17,7 +17,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use domb_core::config::{ArtefactKind, Config, DomainName, DomainType, resolve};
+use domb_core::config::{ArtefactKind, Config, DomainConfig, DomainName, DomainType, resolve};
 use domb_core::flask::Policy;
 use domb_core::measure::{self, Artefacts, Original};
 
@@ -52,10 +52,11 @@ pub struct Loaded {
 impl Loaded {
     /// Every artefact; one that several domains share comes several times.
     pub fn artefacts(&self) -> impl Iterator<Item = &Artefact> {
-        let domains = self
-            .domains
-            .values()
-            .flat_map(|files| std::iter::once(&files.kernel).chain(&files.ramdisk));
+        let domains = self.domains.values().flat_map(|files| {
+            files
+                .boots()
+                .flat_map(|(kernel, ramdisk)| [kernel].into_iter().chain(ramdisk))
+        });
         self.script
             .iter()
             .chain(self.flask_policy.iter().map(|policy| &policy.file))
@@ -81,6 +82,37 @@ pub struct DomainArtefacts {
     pub kernel: Rc<Artefact>,
     /// The ramdisk, byte for byte.
     pub ramdisk: Option<Rc<Artefact>>,
+    /// What it can boot instead, by name.
+    pub images: BTreeMap<String, Image>,
+}
+
+/// The sealed artefacts of one of a domain's images.
+#[derive(Debug)]
+pub struct Image {
+    /// The kernel as libxl will load it.
+    pub kernel: Rc<Artefact>,
+    /// The ramdisk, byte for byte.
+    pub ramdisk: Option<Rc<Artefact>>,
+}
+
+impl DomainArtefacts {
+    /// Kernel and ramdisk of the domain's own, then of each image.
+    fn boots(&self) -> impl Iterator<Item = (&Rc<Artefact>, Option<&Rc<Artefact>>)> {
+        let images = self.images.values();
+        let images = images.map(|image| (&image.kernel, image.ramdisk.as_ref()));
+        std::iter::once((&self.kernel, self.ramdisk.as_ref())).chain(images)
+    }
+
+    /// The sealed files of these paths: the domain's own, or an image's.
+    #[must_use]
+    pub fn named(
+        &self,
+        kernel: &Path,
+        ramdisk: Option<&Path>,
+    ) -> Option<(&Rc<Artefact>, Option<&Rc<Artefact>>)> {
+        self.boots()
+            .find(|(k, r)| k.written == kernel && r.map(|file| file.written.as_path()) == ramdisk)
+    }
 }
 
 /// One artefact in sealed memory.
@@ -142,7 +174,13 @@ pub fn load(path: &Path, source: Source<'_>) -> Result<Loaded, Error> {
         fits(&kernel, domain.kind).map_err(|cause| failed(&kind, domain.kernel.clone(), cause))?;
         let kind = ArtefactKind::Ramdisk(domain.name.clone());
         let ramdisk = loader.optional(domain.ramdisk.as_deref(), &kind)?;
-        domains.insert(domain.name.clone(), DomainArtefacts { kernel, ramdisk });
+        let images = loader.images(domain)?;
+        let files = DomainArtefacts {
+            kernel,
+            ramdisk,
+            images,
+        };
+        domains.insert(domain.name.clone(), files);
     }
     let warnings = loader.warnings;
     Ok(Loaded {
@@ -190,6 +228,13 @@ pub fn as_promised(loaded: &Loaded, artefacts: &Artefacts) -> Result<(), Error> 
         )?;
         if let (Some(file), Some(ramdisk)) = (&files.ramdisk, &hashed.ramdisk) {
             same(ArtefactKind::Ramdisk(hashed.name.clone()), file, ramdisk)?;
+        }
+        for (image, file) in hashed.images.values().zip(files.images.values()) {
+            let kind = ArtefactKind::Kernel(hashed.name.clone());
+            same(kind, &file.kernel, &image.kernel)?;
+            if let (Some(file), Some(ramdisk)) = (&file.ramdisk, &image.ramdisk) {
+                same(ArtefactKind::Ramdisk(hashed.name.clone()), file, ramdisk)?;
+            }
         }
     }
     Ok(())
@@ -254,6 +299,20 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
+    fn images(&mut self, domain: &DomainConfig) -> Result<BTreeMap<String, Image>, Error> {
+        let mut images = BTreeMap::new();
+        for image in &domain.images {
+            let kind = ArtefactKind::Kernel(domain.name.clone());
+            let kernel = self.artefact(&image.kernel, &kind)?;
+            fits(&kernel, domain.kind)
+                .map_err(|cause| failed(&kind, image.kernel.clone(), cause))?;
+            let kind = ArtefactKind::Ramdisk(domain.name.clone());
+            let ramdisk = self.optional(image.ramdisk.as_deref(), &kind)?;
+            images.insert(image.name.clone(), Image { kernel, ramdisk });
+        }
+        Ok(images)
+    }
+
     fn optional(
         &mut self,
         written: Option<&Path>,

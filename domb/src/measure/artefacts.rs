@@ -10,7 +10,9 @@ use std::sync::Mutex;
 use std::thread;
 
 use domb_core::config::DomainName;
-use domb_core::measure::{Artefact, Artefacts, Bank, Digests, DomainArtefacts, Hasher};
+use domb_core::measure::{
+    Artefact, Artefacts, Bank, Digests, DomainArtefacts, Hasher, ImageArtefacts,
+};
 
 use super::Error;
 use crate::load::{self, Loaded};
@@ -31,10 +33,18 @@ pub fn artefacts(loaded: &Loaded, banks: &[Bank]) -> Result<Artefacts, Error> {
             .ramdisk
             .as_deref()
             .map(|file| digests.artefact(file, "the ramdisk", Some(name)));
+        let images = files.images.iter().map(|(image, files)| {
+            let kernel = digests.artefact(&files.kernel, "the kernel", Some(name))?;
+            let ramdisk = files.ramdisk.as_deref();
+            let ramdisk = ramdisk.map(|file| digests.artefact(file, "the ramdisk", Some(name)));
+            let ramdisk = ramdisk.transpose()?;
+            Ok((image.clone(), ImageArtefacts { kernel, ramdisk }))
+        });
         Ok(DomainArtefacts {
             name: name.clone(),
             kernel,
             ramdisk: ramdisk.transpose()?,
+            images: images.collect::<Result<_, Error>>()?,
         })
     });
     Ok(Artefacts {

@@ -46,6 +46,7 @@ pub(super) fn artefacts(config: &Config) -> Artefacts {
         name: domain.name.clone(),
         kernel: artefact("vmlinux"),
         ramdisk: domain.ramdisk.is_some().then(|| artefact("net.cpio")),
+        images: std::collections::BTreeMap::new(),
     });
     Artefacts {
         domains: domains.collect(),

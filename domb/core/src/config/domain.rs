@@ -48,6 +48,8 @@ pub struct DomainConfig {
     /// When it counts as ready; None: as soon as it was unpaused. Who starts
     /// after it waits for that.
     pub ready: Option<Ready>,
+    /// What the launch script may let it boot instead of its own files.
+    pub images: Vec<Image>,
     /// What the failure of this domain means for the launch.
     pub on_failure: OnFailure,
     /// It is started only in the place of a domain that failed.
@@ -55,6 +57,18 @@ pub struct DomainConfig {
     /// Further libxl fields by their libxl JSON names, laid over the
     /// generated `libxl_domain_config` object by object.
     pub libxl: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Files that a domain can boot instead of its own (`[[domain.images]]`).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Image {
+    /// Its name, unique in the domain.
+    pub name: String,
+    /// Kernel image, as written.
+    pub kernel: PathBuf,
+    /// Ramdisk, as written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ramdisk: Option<PathBuf>,
 }
 
 /// A domain's name: 1..=64 of ASCII letters, digits, `-`, `_`, `.`, `+`; not a

@@ -15,13 +15,15 @@ pub(super) enum Section {
     Resource,
     Domain,
     Ready,
+    Image,
 }
 
 impl Section {
-    pub(super) const ALL: [Section; 7] = [
+    pub(super) const ALL: [Section; 8] = [
         Section::Top,
         Section::Domain,
         Section::Ready,
+        Section::Image,
         Section::Measure,
         Section::Control,
         Section::Platform,
@@ -46,6 +48,7 @@ impl Section {
             ],
             Section::Measure => &["tpm", "pcr", "expect_initial"],
             Section::Platform => &["memory", "xen_cmdline"],
+            Section::Image => &["name", "kernel", "ramdisk"],
             Section::Resource => &["iomem", "ioports", "irqs", "withheld"],
             Section::Control => &["ramdisk", "init", "args", "seclabel"],
             Section::Domain => &[
@@ -67,6 +70,7 @@ impl Section {
                 "resources",
                 "after",
                 "ready",
+                "images",
                 "on_failure",
                 "standby",
                 "libxl",
@@ -100,6 +104,7 @@ impl Section {
             Section::Platform => "[platform]",
             Section::Control => "[control]",
             Section::Resource => "[resources.NAME]",
+            Section::Image => "[[domain.images]]",
             Section::Domain => "[[domain]]",
             Section::Ready => "[domain.ready]",
         }

@@ -12,7 +12,7 @@ use super::{
     Resource, Uuid,
 };
 use super::{
-    departure, devices, failure, libxl, ready, resources, rules, seclabel, size, values,
+    departure, devices, failure, images, libxl, ready, resources, rules, seclabel, size, values,
     xen_cmdline,
 };
 use crate::explain::Code;
@@ -184,6 +184,8 @@ fn domain(
         .as_ref()
         .map(|field| values::seclabel(field, faults));
     let ranges = resources::meaning(&raw.ranges, faults);
+    let mut others = Vec::new();
+    let images = images::meaning(&raw.images, name.as_ref(), &mut others, faults);
     let libxl = libxl::pass_through(raw, faults);
     let ready = raw.ready.as_ref().map(|raw| ready::ready(raw, faults));
     let on_failure = match &raw.on_failure {
@@ -207,6 +209,7 @@ fn domain(
         )),
         _ => None,
     };
+    artefacts.append(&mut others);
     Some(DomainConfig {
         name,
         domid: domid?,
@@ -231,6 +234,7 @@ fn domain(
         ready: ready.map_or(Some(None), |ready| ready.map(Some))?,
         on_failure: on_failure?,
         standby: raw.standby.as_ref().is_some_and(|field| field.value),
+        images: images?,
         libxl,
     })
 }
@@ -322,7 +326,7 @@ fn exit(field: &Field<&str>, faults: &mut Faults<'_>) -> Option<Exit> {
 }
 
 /// Adds `path` to the list of files, and gives it back.
-fn note(
+pub(super) fn note(
     artefacts: &mut Vec<Artefact>,
     kind: ArtefactKind,
     path: PathBuf,

@@ -14,6 +14,7 @@ mod domain;
 mod failure;
 mod faults;
 mod free;
+mod images;
 mod keys;
 mod libxl;
 mod meaning;
@@ -41,7 +42,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 pub use artefact::{Artefact, ArtefactKind, resolve};
-pub use domain::{DomainConfig, DomainName, DomainType, OnFailure, Role, Uuid};
+pub use domain::{DomainConfig, DomainName, DomainType, Image, OnFailure, Role, Uuid};
 pub use nearest::nearest;
 pub use range::{Range, Resource};
 pub use ready::{Backend, BackendState, Node, OnTimeout, Ready};

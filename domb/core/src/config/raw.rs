@@ -10,6 +10,7 @@ use toml::de::DeTable;
 
 use super::faults::{Faults, Field, quote};
 use super::free::Purpose;
+use super::images::RawImage;
 use super::keys::Section;
 use super::resources::{RawRanges, RawResource};
 use super::table::Table;
@@ -68,6 +69,7 @@ pub(super) struct RawDomain<'t> {
     pub(super) ready: Option<RawReady<'t>>,
     pub(super) on_failure: Option<Field<&'t str>>,
     pub(super) standby: Option<Field<bool>>,
+    pub(super) images: Vec<RawImage<'t>>,
     pub(super) libxl: Option<Field<Map<String, Value>>>,
 }
 
@@ -263,6 +265,11 @@ fn read_domain<'t>(table: Table<'t>, faults: &mut Faults<'_>) -> RawDomain<'t> {
             .map(|table| read_ready(table, faults)),
         on_failure: table.text("on_failure", faults),
         standby: table.flag("standby", faults),
+        images: table
+            .tables("images", Section::Image, MAX_DOMAINS, faults)
+            .iter()
+            .map(|image| RawImage::read(image, faults))
+            .collect(),
         libxl: table.json("libxl", Purpose::Libxl, faults),
         table,
     }

@@ -11,7 +11,7 @@ use super::keys::Section;
 use super::raw::{AFTER_FAILURE, BACKEND_STATE, ON_TIMEOUT, RECLAIM, REQUIRED, ROLES, TPM, TYPE};
 use super::values::{MAX_VCPUS, PATH_MAX};
 use super::{Config, DomainName, OnFailure, libxl};
-use super::{failure, ready};
+use super::{failure, images, ready};
 use crate::units::{Domid, PcrIndex};
 
 /// The schema (JSON Schema 2020-12).
@@ -99,6 +99,11 @@ fn property(section: Section, key: &str) -> (Map<String, Value>, &'static str) {
             "keep the hardware domain from it even if no other domain has it",
         ),
         (Section::Resource, key) => ranges(key),
+        (Section::Image, "name") => (
+            json!({ "type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$" }),
+            "what the launch script calls it",
+        ),
+        (Section::Image, key) => domain(key),
         (Section::Top, "domain") => (domains(), "the domains, in any order"),
         (Section::Top, "data") => (free(), "values for the launch script"),
         (Section::Measure, "tpm") => (words(TPM), "whether a launch without a TPM is a launch"),
@@ -202,6 +207,10 @@ fn domain(key: &str) -> (Value, &'static str) {
             table(Section::Ready).into(),
             "when the domain counts as ready; domains in whose `after` it is wait for that",
         ),
+        "images" => (
+            images(),
+            "files that the launch script may let the domain boot instead",
+        ),
         "on_failure" => (
             on_failure(),
             "what follows when it cannot be built, ends, or is not ready in time: \"stop\", \"skip\", \"retry N\", \"substitute NAME\" or \"recover\"",
@@ -236,6 +245,13 @@ fn ranges(key: &str) -> (Value, &'static str) {
             "interrupts that the domain has for itself",
         ),
     }
+}
+
+fn images() -> Value {
+    let mut image = table(Section::Image);
+    let required = images::REQUIRED.map(|(key, _)| key);
+    image.insert("required".to_owned(), json!(required));
+    json!({ "type": "array", "maxItems": Config::MAX_DOMAINS, "items": image })
 }
 
 fn resource() -> Value {

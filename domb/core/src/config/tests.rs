@@ -190,6 +190,8 @@ fn each_artefact_points_at_the_place_it_is_named_at() {
             ("control.ramdisk", "\"net.cpio\""),
             ("domain[0].kernel", "\"vmlinuz\""),
             ("domain[0].ramdisk", "\"net.cpio\""),
+            ("domain[0].images[0].kernel", "\"vmlinuz-pv\""),
+            ("domain[0].images[0].ramdisk", "\"net.cpio\""),
             ("domain[1].kernel", "\"vmlinuz-pvh\""),
             ("domain[2].kernel", "\"vmlinuz-pv\""),
         ]

@@ -110,6 +110,7 @@ fn what_the_bindings_cannot_say_is_listed_key_by_key() {
             "domain[0].resources (net)",
             "domain[0].after (net)",
             "domain[0].on_failure (net)",
+            "domain[0].images (net)",
             "domain[0].libxl (net)",
             "domain[1].after (log-1.2+b)",
             "domain[1].on_failure (log-1.2+b)",

@@ -417,6 +417,7 @@ fn facts(config: &Config) -> Facts {
                 name: domain.name.clone(),
                 kernel: file("k"),
                 ramdisk: None,
+                images: BTreeMap::new(),
             })
             .collect(),
         ..Artefacts::default()

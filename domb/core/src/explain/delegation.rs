@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Faults of ranges that domains are given: from C100.
+//! Faults of what domains are given, and of what they can boot instead:
+//! from C100.
 
 use super::{Code, Explanation};
 
@@ -39,5 +40,15 @@ pub(super) const TABLE: &[Explanation] = &[
         wrong: "ioports = [\"20-21\"]",
         right: "ioports = [\"70-71\"]",
         remedy: "Leave it out, or give the rest of the range only.",
+    },
+    Explanation {
+        code: Code::Image,
+        title: "an image has no name of its own",
+        cause: "The launch script chooses an image by its name.",
+        wrong: "[[domain]]\nname = \"a\"\ndomid = 1\ntype = \"pv\"\nkernel = \"vmlinuz\"\nmemory = \"256M\"\n\
+                images = [{ name = \"\", kernel = \"vmlinuz-old\" }]",
+        right: "[[domain]]\nname = \"a\"\ndomid = 1\ntype = \"pv\"\nkernel = \"vmlinuz\"\nmemory = \"256M\"\n\
+                images = [{ name = \"old\", kernel = \"vmlinuz-old\" }]",
+        remedy: "Give each image of a domain another name of letters, digits, and - _ .",
     },
 ];

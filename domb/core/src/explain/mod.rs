@@ -107,6 +107,7 @@ pub enum Code {
     ResourceUnknown = 101,
     RangeTwice = 102,
     RangeOfXen = 103,
+    Image = 104,
     FlaskPolicy = 110,
 }
 

@@ -34,6 +34,7 @@ pub(super) fn domain(text: &str, domid: i64) -> DomainConfig {
         roles: Vec::new(),
         ranges: Vec::new(),
         resources: Vec::new(),
+        images: Vec::new(),
         after: Vec::new(),
         ready: None,
         on_failure: OnFailure::Stop,
@@ -100,6 +101,7 @@ pub(super) fn artefacts(config: &Config) -> Artefacts {
                     .ramdisk
                     .as_deref()
                     .map(|path| file(path, domain.name.as_str())),
+                images: std::collections::BTreeMap::new(),
             })
             .collect(),
     }

@@ -49,6 +49,7 @@ impl Input {
             name: domain.name.clone(),
             kernel: one(&domain.kernel),
             ramdisk: domain.ramdisk.as_ref().map(one),
+            images: std::collections::BTreeMap::new(),
         });
         Artefacts {
             script: config.script.as_ref().map(one),

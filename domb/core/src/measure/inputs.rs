@@ -57,6 +57,17 @@ pub struct DomainArtefacts {
     pub kernel: Artefact,
     /// `ramdisk`.
     pub ramdisk: Option<Artefact>,
+    /// `images`, by name.
+    pub images: BTreeMap<String, ImageArtefacts>,
+}
+
+/// The files of one of a domain's `images`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ImageArtefacts {
+    /// `kernel`.
+    pub kernel: Artefact,
+    /// `ramdisk`.
+    pub ramdisk: Option<Artefact>,
 }
 
 /// What was decided about the domains: those named are allowed, every other

@@ -27,7 +27,7 @@ mod verify;
 pub use component::{Component, EV_EVENT_TAG, Entry, Event, FORMAT_VERSION, Original};
 pub use diff::{Change, diff};
 pub use digest::{Bank, Digest, Digests, Hasher};
-pub use inputs::{Artefact, Artefacts, DomainArtefacts, Outcome, VerdictRecord};
+pub use inputs::{Artefact, Artefacts, DomainArtefacts, ImageArtefacts, Outcome, VerdictRecord};
 pub use predict::{PredictedOutcome, Prediction, predict, replay, replay_all};
 pub use record::{LaunchRecord, RecordError};
 pub use sequence::{

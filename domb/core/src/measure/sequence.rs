@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{
-    Artefact, Artefacts, Bank, Component, Digests, Entry, Event, FORMAT_VERSION, Outcome,
-    VerdictRecord, canonical,
+    Artefact, Artefacts, Bank, Component, Digests, DomainArtefacts, Entry, Event, FORMAT_VERSION,
+    Outcome, VerdictRecord, canonical,
 };
 use crate::config::{Config, DomainConfig, DomainName, Exit};
 use crate::course::Came;
@@ -119,7 +119,11 @@ pub fn launch_events(
         )?);
         events.push(maker.file(Component::Ramdisk, name, domain.ramdisk.is_some(), ramdisk)?);
         events.push(maker.raw_text(Component::Cmdline, name, domain.cmdline.clone()));
-        events.push(maker.text(Component::DomainConfig, name, &domain_config(domain)));
+        let mut text = domain_config(domain);
+        if !domain.images.is_empty() {
+            text["images"] = images(domain, files)?;
+        }
+        events.push(maker.text(Component::DomainConfig, name, &text));
     }
     if let Some(stray) = artefacts
         .domains
@@ -296,6 +300,35 @@ pub fn domain_config(domain: &DomainConfig) -> Value {
         config["standby"] = json!(true);
     }
     config
+}
+
+/// The digests of what a domain can boot instead. They are part of its
+/// configuration's event, so a launch has the same events whether or not a
+/// domain has images.
+fn images(domain: &DomainConfig, files: Option<&DomainArtefacts>) -> Result<Value, Error> {
+    let digest = |artefact: &Artefact| match artefact.digests.bank(Bank::Sha256) {
+        Some(digest) => Ok(json!(digest.to_string())),
+        None => Err(Error::MissingBank {
+            path: artefact.path.clone(),
+            banks: vec![Bank::Sha256],
+        }),
+    };
+    let mut all = serde_json::Map::new();
+    for image in &domain.images {
+        let disagreement = || Error::Disagreement {
+            component: "image",
+            domain: Some(domain.name.as_str().to_owned()),
+        };
+        let found = files.and_then(|files| files.images.get(&image.name));
+        let found = found.ok_or_else(disagreement)?;
+        if found.ramdisk.is_some() != image.ramdisk.is_some() {
+            return Err(disagreement());
+        }
+        let ramdisk = found.ramdisk.as_ref().map(digest).transpose()?;
+        let entry = json!({"kernel": digest(&found.kernel)?, "ramdisk": ramdisk});
+        all.insert(image.name.clone(), entry);
+    }
+    Ok(all.into())
 }
 
 fn by_domid(config: &Config) -> Vec<&DomainConfig> {

@@ -218,7 +218,7 @@ fn add_words(domain: &DomainFacts, now: Option<&Value>, words: &str) -> Value {
     sum.trim().into()
 }
 
-fn no_image(domain: &DomainFacts, image: &str) -> Raised {
+pub(super) fn no_image(domain: &DomainFacts, image: &str) -> Raised {
     let message = format!(
         "domain {:?} has no image called {:?}",
         domain.name,

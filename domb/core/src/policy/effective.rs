@@ -143,6 +143,7 @@ fn keys(domain: &DomainConfig, config: &Config, approval: &Approval) -> Map<Stri
         resources,
         after,
         ready,
+        images,
         on_failure,
         standby,
         libxl,
@@ -189,6 +190,10 @@ fn keys(domain: &DomainConfig, config: &Config, approval: &Approval) -> Map<Stri
         ),
         ("after", json!(after)),
         ("ready", json!(ready.as_ref().map(ready_keys))),
+        (
+            "images",
+            json!(Some(images).filter(|images| !images.is_empty())),
+        ),
         ("on_failure", json!(on_failure)),
         ("standby", json!(standby.then_some(true))),
         ("libxl", json!(libxl)),

@@ -271,6 +271,16 @@ impl DomainFacts {
             .as_deref()
             .map(|path| known(path, files.and_then(|files| files.ramdisk.as_ref())))
             .transpose()?;
+        let images = domain.images.iter().map(|image| {
+            let found = files.and_then(|files| files.images.get(&image.name));
+            let kernel = known(&image.kernel, found.map(|image| &image.kernel))?;
+            let ramdisk = image.ramdisk.as_deref();
+            let ramdisk = ramdisk
+                .map(|path| known(path, found.and_then(|image| image.ramdisk.as_ref())))
+                .transpose()?;
+            Ok((image.name.clone(), ImageFacts { kernel, ramdisk }))
+        });
+        let images = images.collect::<Result<_, FactsError>>()?;
         Ok(DomainFacts {
             name: domain.name.as_str().to_owned(),
             domid: domain.domid.value(),
@@ -293,7 +303,7 @@ impl DomainFacts {
                 .collect(),
             kernel,
             ramdisk,
-            images: BTreeMap::new(),
+            images,
         })
     }
 }

@@ -55,12 +55,13 @@ fn usage(row: &Row) -> String {
 }
 
 /// What is written before the dot.
-const METHODS: [&str; 12] = [
+const METHODS: [&str; 13] = [
     "Test",
     "Answer",
     "Facts in a test",
     "Facts",
     "Domain",
+    "Image",
     "File",
     "Platform",
     "Tpm",

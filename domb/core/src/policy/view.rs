@@ -7,9 +7,10 @@ use std::rc::Rc;
 
 use rhai::{Array, Dynamic, EvalAltResult, Map};
 
+use super::changes::no_image;
 use super::draft::no_domain;
 use super::error::Raised;
-use super::facts::{DomainFacts, Facts, FileFacts, Flask, PlatformFacts, TpmFacts};
+use super::facts::{DomainFacts, Facts, FileFacts, Flask, ImageFacts, PlatformFacts, TpmFacts};
 use super::json::map_from_json;
 use super::table::{Table, rows};
 
@@ -22,6 +23,9 @@ pub(super) struct View {
 
 #[derive(Clone)]
 pub(super) struct Domain(Rc<DomainFacts>);
+
+#[derive(Clone)]
+struct Image(Rc<ImageFacts>);
 
 #[derive(Clone)]
 struct File(Rc<FileFacts>);
@@ -73,6 +77,7 @@ impl View {
 pub(super) fn register(table: &mut Table<'_>) {
     facts(table.on::<View>("Facts"));
     domain(table.on::<Domain>("Domain"));
+    image(table.on::<Image>("Image"));
     file(table.on::<File>("File"));
     platform(table.on::<Platform>("Platform"));
     tpm(table.on::<Tpm>("Tpm"));
@@ -130,8 +135,27 @@ fn domain(table: &mut Table<'_>) {
         };
         /// Names of what else it can boot.
         property "images" -> "array of string" = |d: &mut Domain| texts(d.0.images.keys());
+        /// What else it can boot, of that name. An error if there is none.
+        function "image(domain, name)" -> "Image" = |d: &mut Domain, name: &str| match d.0.images.get(name) {
+            Some(image) => Ok(Image(Rc::new(image.clone()))),
+            None => Err(no_image(&d.0, name).raise()),
+        };
         /// Its name.
         function "to_string(domain)" -> "string" = |d: &mut Domain| d.0.name.clone();
+    }
+}
+
+fn image(table: &mut Table<'_>) {
+    rows! { table;
+        /// The kernel image.
+        property "kernel" -> "File" = |i: &mut Image| File(Rc::new(i.0.kernel.clone()));
+        /// The ramdisk; `()` if it has none.
+        property "ramdisk" -> "File or ()" = |i: &mut Image| or_unit(i.0.ramdisk.clone().map(|f| File(Rc::new(f))));
+        /// The kernel, and the ramdisk if it has one.
+        property "files" -> "array of File" = |i: &mut Image| -> Array {
+            let files = [Some(&i.0.kernel), i.0.ramdisk.as_ref()].into_iter().flatten();
+            files.map(|file| Dynamic::from(File(Rc::new(file.clone())))).collect()
+        };
     }
 }
 
