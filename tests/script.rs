@@ -59,3 +59,15 @@ fn the_printed_reference_is_the_one_that_is_checked_in() {
         "run `domb script docs > policy/launch/REFERENCE.md`"
     );
 }
+
+#[test]
+fn of_the_two_examples_one_passes_and_one_is_found_out() {
+    let good = domb(&["script", "test", "policy/launch/examples/good.rhai", FACTS]);
+    assert_eq!(good.status.code(), Some(0), "{good:?}");
+    let bad = domb(&["script", "test", "policy/launch/examples/bad.rhai", FACTS]);
+    assert_eq!(bad.status.code(), Some(6), "{bad:?}");
+    let text = String::from_utf8(bad.stdout).unwrap();
+    let line = "FAILED  test_a_domain_that_is_too_large_is_refused\n";
+    assert!(text.contains(line), "{text}");
+    assert!(text.contains("wanted more than 128 MiB"), "{text}");
+}

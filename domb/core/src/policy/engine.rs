@@ -18,6 +18,7 @@ use super::hooks;
 use super::library;
 use super::limits::{Limit, Limits};
 use super::script::Script;
+use super::signature;
 use super::size;
 use super::table::{Row, Table};
 use super::verdict::Verdict;
@@ -186,6 +187,7 @@ pub(super) fn sandbox(limits: &Limits, plan: &Plan) -> (Engine, Vec<Row>) {
     view::register(&mut table);
     draft::register(&mut table, plan);
     library::register(&mut table);
+    signature::register(&mut table);
     let rows = table.finish();
     (engine, rows)
 }

@@ -26,9 +26,12 @@ mod hooks;
 mod json;
 mod library;
 mod limits;
+#[cfg(test)]
+mod properties;
 mod reference;
 mod rehearse;
 mod script;
+mod signature;
 mod size;
 mod table;
 mod verdict;
