@@ -11,17 +11,9 @@ use dtoolkit::fdt::Fdt;
 
 use super::draft::{Draft, DraftDomain};
 use super::tree_reader::{Reader, mode};
+use super::tree_roles;
 use super::{Converted, Error, MAX_BYTES, ModulePaths, Notes};
 use crate::config::{DomainType, Uuid};
-
-/// The bits of `functions` and `permissions` (Hyperlaunch bindings).
-const FUNCTION_BOOT: u32 = 1 << 0;
-const FUNCTION_CRASH: u32 = 1 << 1;
-const FUNCTION_CONSOLE: u32 = 1 << 2;
-const FUNCTION_XENSTORE: u32 = 1 << 30;
-const FUNCTION_LEGACY_DOM0: u32 = 1 << 31;
-const PERMISSION_CONTROL: u32 = 1 << 0;
-const PERMISSION_HARDWARE: u32 = 1 << 1;
 
 /// The launch configuration that the device tree `bytes`, called `source`
 /// in its first line, describes. `paths` names the files of boot modules for
@@ -116,23 +108,24 @@ impl Tree<'_> {
         let permissions = node.cell("permissions", self.notes).unwrap_or(0);
         let domid = node.cell("domid", self.notes);
         let mode = node.cell("mode", self.notes);
-        if functions & FUNCTION_BOOT != 0 {
+        if functions & tree_roles::BOOT != 0 {
             let text = "it is the boot domain, and that is domb itself";
             return self.notes.left_out(node.path, text);
         }
-        if functions & FUNCTION_LEGACY_DOM0 != 0 || domid == Some(0) && permissions != 0 {
+        if functions & tree_roles::LEGACY_DOM0 != 0 || domid == Some(0) && permissions != 0 {
             return self.domain_0(&node);
         }
         if mode.is_some_and(|mode| mode & mode::ENABLE_DEVICE_MODEL != 0) {
             let text = "it has a device model, and domb builds no HVM domain";
             return self.notes.left_out(node.path, text);
         }
-        self.roles(&node.path, permissions, functions);
+        let roles = tree_roles::read(&node.path, permissions, functions, self.notes);
         let kind = self.kind(&node.path, mode);
         let name = node.text("domb,name", self.notes);
         let label = node.text("security-id", self.notes);
         let mut domain = self.common(&mut node, name);
         domain.kind = Some(kind);
+        domain.roles = roles;
         domain.domid = domid.filter(|domid| *domid != 0).map(u64::from);
         domain.uuid = self.uuid(&mut node);
         domain.seclabel = label.map(|label| self.seclabel(&node.path, label));
@@ -146,39 +139,13 @@ impl Tree<'_> {
         let text = "domain 0 boots with domb, and becomes the control domain with this one's \
                     ramdisk as its root; the rest is for the boot entry";
         self.notes.left_out(node.path.clone(), text);
+        self.draft.keeps_domain_0 = true;
         for mut module in node.children() {
             if is_module(&module, "ramdisk") && self.draft.control_ramdisk.is_none() {
                 self.draft.control_ramdisk = Some(self.file(&mut module));
             } else {
                 let text = "it is for the boot entry of domain 0";
                 self.notes.left_out(module.path, text);
-            }
-        }
-    }
-
-    fn roles(&mut self, path: &str, permissions: u32, functions: u32) {
-        let named = [
-            ("permissions", permissions, PERMISSION_CONTROL, "control"),
-            ("permissions", permissions, PERMISSION_HARDWARE, "hardware"),
-            ("functions", functions, FUNCTION_CRASH, "crash"),
-            ("functions", functions, FUNCTION_CONSOLE, "console"),
-            ("functions", functions, FUNCTION_XENSTORE, "xenstore"),
-        ];
-        for (property, value, bit, word) in named {
-            if value & bit != 0 {
-                let text = format!("domain 0 keeps the {word} role");
-                self.notes.left_out(format!("{path}/{property}"), text);
-            }
-        }
-        let known = |wanted| {
-            let of = named.iter().filter(|(property, ..)| *property == wanted);
-            of.fold(0, |bits, (_, _, bit, _)| bits | bit)
-        };
-        for (property, value) in [("permissions", permissions), ("functions", functions)] {
-            let other = value & !known(property);
-            if other != 0 {
-                let text = format!("the bits {other:#x} have no meaning in the bindings");
-                self.notes.left_out(format!("{path}/{property}"), text);
             }
         }
     }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::toml_text::{self, string};
 use super::{Converted, Notes};
-use crate::config::{DomainName, DomainType, Uuid};
+use crate::config::{DomainName, DomainType, Role, Uuid};
 use crate::diagnostic::escape;
 use crate::units::Domid;
 
@@ -18,6 +18,8 @@ use crate::units::Domid;
 pub(super) struct Draft {
     /// `[control] ramdisk`.
     pub(super) control_ramdisk: Option<String>,
+    /// Domain 0 is a domain of the platform, and not only the boot domain.
+    pub(super) keeps_domain_0: bool,
     pub(super) domains: Vec<DraftDomain>,
 }
 
@@ -39,6 +41,7 @@ pub(super) struct DraftDomain {
     pub(super) vcpus: Option<u64>,
     pub(super) uuid: Option<Uuid>,
     pub(super) seclabel: Option<String>,
+    pub(super) roles: Vec<Role>,
     pub(super) libxl: Map<String, Value>,
 }
 
@@ -47,9 +50,13 @@ impl Draft {
     pub(super) fn finish(mut self, source: &str, mut notes: Notes) -> Converted {
         self.name(&mut notes);
         self.number(&mut notes);
+        let exit_domain = self.exit_domain(&mut notes);
         let mut text = format!("# Made from {} by domb convert.\n", escape(source));
         for note in &notes.0 {
             text.push_str(&format!("# {}\n", escape(&note.to_string())));
+        }
+        if exit_domain {
+            text.push_str("\nexit = \"domain\"\n");
         }
         if let Some(ramdisk) = &self.control_ramdisk {
             text.push_str(&format!("\n[control]\nramdisk = {}\n", string(ramdisk)));
@@ -61,6 +68,23 @@ impl Draft {
             text,
             notes: notes.0,
         }
+    }
+
+    /// Whether the powers of domain 0 are other domains'. Where domain 0 stays
+    /// it keeps them.
+    fn exit_domain(&mut self, notes: &mut Notes) -> bool {
+        let of_domain_0 = |role: &Role| matches!(role, Role::Control | Role::Hardware);
+        if !self.keeps_domain_0 {
+            let mut all = self.domains.iter().flat_map(|domain| &domain.roles);
+            return all.any(of_domain_0);
+        }
+        for domain in &mut self.domains {
+            for role in domain.roles.extract_if(.., |role| of_domain_0(role)) {
+                let text = format!("domain 0 keeps the {} role", role.as_str());
+                notes.left_out(format!("{}/permissions", domain.at), text);
+            }
+        }
+        false
     }
 
     /// Gives each domain a name of its own that [`DomainName`] allows.
@@ -105,6 +129,12 @@ impl Draft {
 impl DraftDomain {
     fn write(&self, out: &mut String) {
         let mib = |amount: u64| format!("\"{amount}M\"");
+        let roles: Vec<String> = self
+            .roles
+            .iter()
+            .map(|role| string(role.as_str()))
+            .collect();
+        let roles = Some(roles).filter(|roles| !roles.is_empty());
         let uuid = self.uuid.filter(|uuid| Some(*uuid) != self.derived_uuid());
         let entries = [
             ("name", Some(string(&self.name))),
@@ -118,6 +148,10 @@ impl DraftDomain {
             ("vcpus", self.vcpus.map(|number| number.to_string())),
             ("uuid", uuid.map(|uuid| string(&uuid.to_string()))),
             ("seclabel", self.seclabel.as_deref().map(string)),
+            (
+                "roles",
+                roles.map(|roles| format!("[{}]", roles.join(", "))),
+            ),
         ];
         out.push_str("\n[[domain]]\n");
         for (key, value) in entries {

@@ -17,6 +17,7 @@ mod error;
 mod tests;
 mod toml_text;
 mod tree_reader;
+mod tree_roles;
 mod tree_writer;
 mod xl;
 mod xl_devices;

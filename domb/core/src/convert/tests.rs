@@ -21,6 +21,8 @@ fn parse(text: &str) -> Config {
 
 /// What both formats can say about a domain.
 fn common(domain: &DomainConfig) -> impl PartialEq + std::fmt::Debug + use<> {
+    let mut roles = domain.roles.clone();
+    roles.sort();
     (
         (domain.name.clone(), domain.domid, domain.kind),
         (
@@ -33,6 +35,7 @@ fn common(domain: &DomainConfig) -> impl PartialEq + std::fmt::Debug + use<> {
             domain.vcpus,
             domain.uuid,
             domain.seclabel.clone(),
+            roles,
         ),
     )
 }
@@ -43,6 +46,7 @@ fn round_trip(config: &Config) -> (Config, Vec<Note>) {
     let read = from_device_tree("t.dtb", &written.dtb, NO_PATHS).unwrap();
     assert_eq!(read.notes, [], "{}", read.text);
     let back = parse(&read.text);
+    assert_eq!(config.exit, back.exit, "{}", read.text);
     let domains = |config: &Config| config.domains.iter().map(common).collect::<Vec<_>>();
     assert_eq!(domains(config), domains(&back), "{}", read.text);
     (back, written.notes)
@@ -58,6 +62,10 @@ fn good() -> Vec<(PathBuf, String)> {
         if name.ends_with(".toml") && (name.starts_with("good") || name.starts_with("warn")) {
             found.push(path);
         }
+    }
+    for entry in fs::read_dir(root.join("xen-config/roles")).unwrap() {
+        let path = entry.unwrap().path().join("launch.toml");
+        found.extend(path.exists().then_some(path));
     }
     found.sort();
     found
@@ -272,7 +280,9 @@ fn the_example_of_the_hyperlaunch_bindings_is_read() {
         ),
         format!("left out: {at}/boot: it is the boot domain, and that is domb itself"),
         format!("left out: {at}/domain@0/k: it is for the boot entry of domain 0"),
-        format!("left out: {at}/domain@1/functions: domain 0 keeps the console role"),
+        format!(
+            "left out: {at}/domain@1/functions: domain 0 or the control domain keeps the console function"
+        ),
         format!("assumed: {at}/domain@1/memory: 129 MiB: 131073 KiB is not a whole number of them"),
         format!(
             "assumed: {at}/domain@1/k: the path \"module-8\": a device tree does not name the module's file"
@@ -292,6 +302,48 @@ fn the_example_of_the_hyperlaunch_bindings_is_read() {
         "{}",
         read.text
     );
+}
+
+#[test]
+fn where_domain_0_stays_it_keeps_its_powers_and_elsewhere_others_have_them() {
+    let domain = |name, domid, permissions, functions| {
+        let cells: &[(&str, &[u32])] = &[
+            ("domid", &[domid]),
+            ("permissions", &[permissions]),
+            ("functions", &[functions]),
+            ("mode", &[5]),
+            ("memory", &[0, 0x20000]),
+        ];
+        let mut kernel = with(node("k", "module,kernel\0multiboot,module"), &[]);
+        kernel.add_property(DeviceTreeProperty::new("domb,path", "vmlinuz").unwrap());
+        let mut node = holding(with(node(name, "xen,domain"), cells), vec![kernel]);
+        node.add_property(DeviceTreeProperty::new("security-id", "u:r:t").unwrap());
+        node
+    };
+    let others = || {
+        vec![
+            domain("store", 1, 0, 1 << 30),
+            domain("control", 2, 1, 1 << 2),
+            domain("hardware", 3, 2, 0),
+        ]
+    };
+    let read = from_device_tree("t", &tree(true, others()), NO_PATHS).unwrap();
+    assert_eq!(read.notes, []);
+    let config = parse(&read.text);
+    assert_eq!(config.exit, crate::config::Exit::Domain);
+
+    let mut all = others();
+    all.push(domain("dom0", 0, 3, 0xc000_0006));
+    let read = from_device_tree("t", &tree(true, all), NO_PATHS).unwrap();
+    let config = parse(&read.text);
+    assert_eq!(config.exit, crate::config::Exit::Process);
+    let at = "/chosen/hypervisor";
+    for expected in [
+        format!("left out: {at}/control/permissions: domain 0 keeps the control role"),
+        format!("left out: {at}/hardware/permissions: domain 0 keeps the hardware role"),
+    ] {
+        assert!(listed(&read).contains(&expected), "{:#?}", read.notes);
+    }
 }
 
 #[test]

@@ -11,8 +11,9 @@ use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
 use toml::de::DeTable;
 
 use super::tree_reader::mode;
+use super::tree_roles;
 use super::{Note, Notes};
-use crate::config::{Config, DomainConfig, DomainType};
+use crate::config::{Config, DomainConfig, DomainType, Exit};
 use crate::diagnostic::escape;
 
 /// The longest node name (Devicetree Specification 0.4, section 2.2.1).
@@ -71,6 +72,12 @@ fn write_domain(index: usize, domain: &DomainConfig, modules: &mut Vec<String>) 
             DomainType::Pvh => mode::LONG,
         },
     ));
+    let (permissions, functions) = tree_roles::bits(&domain.roles);
+    for (name, bits) in [("permissions", permissions), ("functions", functions)] {
+        if bits != 0 {
+            out.add_property(property(name, bits));
+        }
+    }
     out.add_property(property("domain-uuid", domain.uuid.0));
     out.add_property(property("cpus", domain.vcpus));
     out.add_property(property("memory", domain.memory.kib()));
@@ -128,7 +135,8 @@ fn unsaid(config: &Config) -> Notes {
         keys.iter().map(|key| key.get_ref().to_string()).collect()
     };
     for name in keys(root.get_ref()) {
-        if name == "domain" {
+        // Of a tree that gives domain 0's powers away, the boot domain goes.
+        if name == "domain" || name == "exit" && config.exit == Exit::Domain {
             continue;
         }
         let why = FILE.iter().find(|(key, _)| *key == name);
@@ -160,8 +168,9 @@ fn unsaid(config: &Config) -> Notes {
             continue;
         };
         for name in keys(table) {
-            let said =
-                SAID.contains(&name.as_str()) || name == "maxmem" && domain.maxmem == domain.memory;
+            let said = SAID.contains(&name.as_str())
+                || name == "maxmem" && domain.maxmem == domain.memory
+                || name == "roles" && tree_roles::all_said(&domain.roles);
             if !said {
                 let why = DOMAIN.iter().find(|(key, _)| *key == name);
                 let at = format!("domain[{index}].{} ({})", escape(&name), domain.name);
@@ -193,6 +202,7 @@ const FILE: &[(&str, &str)] = &[
         "Xen is given its policy as a module, outside this tree",
     ),
     ("exit", "there is no boot domain to leave"),
+    ("reclaim", "Xen has no boot domain to reclaim"),
     ("after_failure", "Xen panics if a domain cannot be built"),
     ("measure", "Xen measures no domain"),
     ("platform", "it is for domb check only"),
