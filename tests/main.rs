@@ -16,4 +16,5 @@ mod measure;
 mod plan;
 mod policy;
 mod report;
+mod roles;
 mod script;

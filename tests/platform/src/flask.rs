@@ -34,7 +34,13 @@ pub fn xen(work: &Path) -> Result<PathBuf> {
 pub fn policy(bench: &Bench, name: &str, which: &str) -> Result<PathBuf> {
     let dir = bench.work.join(format!("{name}-policy"));
     let mut build = script("build-policy");
-    build.args([which, "--with", "tests/platform/labels/labels.te"]);
+    build.arg(which);
+    for own in [
+        "tests/platform/labels/labels.te",
+        "xen-config/roles/classic-cloud/labels.te",
+    ] {
+        build.args(["--with", own]);
+    }
     host::run(build.env("DOMB_POLICY_DIR", &dir))?;
     Ok(dir.join(format!("xenpolicy-{which}")))
 }

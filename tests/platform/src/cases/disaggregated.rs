@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! Platforms whose powers are in domains of their own.
 
-use std::fs;
 use std::time::Duration;
 
-use super::{domain_from, ensure, same_domains};
+use super::{ensure, role_sets, same_domains};
 use crate::boot::{Boot, Case, End};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::outcome::Outcome;
 use crate::root::{self, Step};
 
@@ -17,18 +16,8 @@ pub fn store_domain() -> Boot {
     Boot {
         name: "store-domain",
         prepare: |bench, name, steps| {
-            let dir = bench.directory(name)?;
-            let config = format!(
-                "exit = \"process\"\n[measure]\ntpm = \"required\"\n\
-                 [control]\nramdisk = \"control.cpio\"\ninit = \"/init\"\n{}{}{STORE}",
-                domain_from("net", 7, "vmlinuz", "heartbeat.cpio", ""),
-                domain_from("web", 9, "vmlinuz", "heartbeat.cpio", "after = [\"net\"]")
-            );
-            let path = dir.join("launch.toml");
-            fs::write(&path, config).map_err(Error::file("write", &path))?;
-            root::control_root(steps)?.write(&dir.join("control.cpio"))?;
-            let (image, _) = bench.image(&dir)?;
-            Ok(bench.machine(name, &image))
+            let control = root::control_root(steps)?;
+            role_sets::prepare(bench, name, "roles/static-disaggregated", Some(&control))
         },
         end: End::PowerOff,
         cases: vec![
@@ -67,16 +56,6 @@ fn gone(_: &crate::bench::Bench, outcome: &Outcome) -> Result<()> {
         format!("{programs:?}")
     })
 }
-
-const STORE: &str = r#"
-[[domain]]
-name = "store"
-domid = 1
-type = "pv"
-kernel = "vmlinuz"
-memory = "96M"
-roles = ["xenstore"]
-"#;
 
 /// Domain 9 is destroyed; the store, which hears of it from Xen, drops its
 /// nodes. Domain 7 and its nodes stay.

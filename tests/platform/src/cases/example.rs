@@ -51,28 +51,11 @@ pub fn prepare(bench: &Bench, name: &str, steps: &[Step]) -> Result<MachineSpec>
 
 /// The example with this control domain's root.
 pub fn prepare_with(bench: &Bench, name: &str, control: &Archive) -> Result<MachineSpec> {
-    prepare_as(bench, name, control, &[], |text| text)
-}
-
-/// [`prepare_with`], with further files beside the configuration, and the
-/// configuration changed.
-pub fn prepare_as(
-    bench: &Bench,
-    name: &str,
-    control: &Archive,
-    files: &[&Path],
-    change: impl Fn(String) -> String,
-) -> Result<MachineSpec> {
     let dir = bench.directory(name)?;
-    for file in files {
-        let to = dir.join(file.file_name().unwrap_or_default());
-        fs::copy(file, to).map_err(Error::file("copy", file))?;
-    }
     let source = host::repository().join("xen-config/example");
     for file in ["launch.toml", "launch.rhai"] {
         let (from, to) = (source.join(file), dir.join(file));
-        let text = fs::read_to_string(&from).map_err(Error::file("read", &from))?;
-        fs::write(&to, change(text)).map_err(Error::file("write", &to))?;
+        fs::copy(&from, &to).map_err(Error::file("copy", &from))?;
     }
     control.write(&dir.join("control.cpio"))?;
     let (image, said) = bench.image(&dir)?;

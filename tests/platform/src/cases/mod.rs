@@ -13,6 +13,7 @@ pub mod first_init;
 pub mod labels;
 pub mod launches;
 pub mod measurement;
+pub mod role_sets;
 pub mod same_bytes;
 pub mod scripts;
 
@@ -33,6 +34,8 @@ pub fn all() -> Vec<Boot> {
         disaggregated::store_domain(),
         labels::boot(),
         boot_domain::boot(),
+        role_sets::classic_extended(),
+        role_sets::static_standard(),
         first_init::tampered(),
         first_init::denied(),
         first_init::refused(),
