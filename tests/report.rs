@@ -2,6 +2,7 @@
 //! `domb report` on a report that a launch wrote, on one of every part, and
 //! on what is none.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -70,6 +71,47 @@ fn what_is_no_report_of_this_version_is_refused() {
     assert_eq!(missing.status.code(), Some(4));
 }
 
+#[test]
+fn the_document_has_every_member_of_a_report_and_no_other() {
+    let document = fs::read_to_string(repository("domb/docs/report.md")).unwrap();
+    let mut members = BTreeSet::new();
+    collect(&everything(), &mut members);
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("report.json");
+    let launched = Command::new(env!("CARGO_BIN_EXE_domb"))
+        .args(["launch", "none.toml", "--report"])
+        .arg(&path)
+        .output()
+        .unwrap();
+    assert_ne!(launched.status.code(), Some(0));
+    let real: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    for member in real.as_object().unwrap().keys() {
+        assert!(members.contains(member), "{member}");
+    }
+    for member in &members {
+        assert!(document.contains(&format!("`{member}`")), "{member}");
+    }
+    let rows = document.lines().filter(|line| line.starts_with("| `"));
+    let told = rows.flat_map(|row| row.split('|').nth(1).unwrap().split(','));
+    for told in told.map(|word| word.trim().trim_matches('`')) {
+        assert!(members.contains(told), "no member is called {told}");
+    }
+}
+
+/// The names of all members, but not those that are names of banks.
+fn collect(value: &Value, members: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(map) => {
+            for (name, value) in map.iter().filter(|(name, _)| *name != "sha512") {
+                members.insert(name.clone());
+                collect(value, members);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect(item, members)),
+        _ => {}
+    }
+}
+
 fn everything() -> Value {
     let file = |path: &str| json!({ "path": path, "bytes": 4096, "sha256": "ab".repeat(32), "original_sha256": null });
     json!({
@@ -100,8 +142,9 @@ fn everything() -> Value {
             {
                 "name": "net", "domid": 7, "type": "pv", "state": "destroyed", "reason": null,
                 "changed": ["memory = \"128M\""], "seclabel": "system_u:system_r:domU_t",
+                "real_seclabel": "system_u:system_r:other_t",
                 "kernel": file("vmlinuz"), "ramdisk": file("net.cpio"),
-                "built_ms": 2000, "unpaused_ms": null,
+                "built_ms": 2000, "unpaused_ms": 2400, "ready_ms": 2900,
             },
             {
                 "name": "web", "domid": 9, "type": "pvh", "state": "denied",
@@ -117,6 +160,12 @@ fn everything() -> Value {
         },
         "policy": { "script": "launch.rhai", "sha256": "ef".repeat(32), "log": ["net is allowed"] },
         "owners": { "xenstore": 0, "console": 0, "hardware": 0 },
+        "failures": [{
+            "domain": "net", "attempt": 1, "reason": "timeout: no \u{1b}[0m answer",
+            "decision": "retry", "by": "configuration", "console": ["net: stuck"], "at_ms": 2700,
+        }],
+        "shutdown_order": ["web", "net"],
+        "recovery": { "name": "rescue", "domid": 90, "started": true, "reason": null },
         "own_label": { "launching": "system_u:system_r:domb_t", "handed_over": null },
         "warnings": ["the TPM has no sha512 bank"],
     })

@@ -20,8 +20,8 @@ use crate::load::{Artefact, Loaded};
 use crate::measure::Summary;
 use crate::own_label::Given;
 use crate::report::{
-    Domain, DomainState, Failure, Fell, File, Measurement, Outcome, OwnLabel, Policy, Recovery,
-    Refusal, Report, chain, hint, now_ms,
+    Domain, DomainState, Failure, Fell, File, Measurement, Outcome, OwnLabel, Owners, Policy,
+    Recovery, Refusal, Report, chain, hint, now_ms,
 };
 use crate::toolstack;
 
@@ -162,6 +162,20 @@ impl Report {
             domain.state = DomainState::Built;
             domain.built_ms = Some(now_ms());
         }
+        self.owned_by(built);
+    }
+
+    /// A domain has what its roles say, and domain 0 no longer.
+    fn owned_by(&mut self, domain: &DomainConfig) {
+        let domid = domain.domid.value();
+        for role in &domain.roles {
+            match role {
+                Role::Xenstore => self.owners.xenstore = domid,
+                Role::Control => self.owners.console = domid,
+                Role::Hardware => self.owners.hardware = domid,
+                Role::Recovery => {}
+            }
+        }
     }
 
     /// The launch came to this besides what was planned.
@@ -300,6 +314,8 @@ impl Report {
                 Exit::Success
             }
             Err(error) => {
+                // What was built is destroyed, whatever its role.
+                self.owners = Owners::default();
                 self.failed(error);
                 error.exit()
             }

@@ -259,8 +259,9 @@ pub struct Policy {
     pub log: Vec<String>,
 }
 
-/// Who serves the platform after the hand-off.
-#[derive(Debug, Serialize, Deserialize)]
+/// Who serves the platform after the hand-off; domain 0 unless a domain has
+/// the role.
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Owners {
     /// The domid whose xenstored serves the rings.
     pub xenstore: u16,
@@ -295,11 +296,7 @@ impl Report {
             domains: Vec::new(),
             measurement: None,
             policy: None,
-            owners: Owners {
-                xenstore: 0,
-                console: 0,
-                hardware: 0,
-            },
+            owners: Owners::default(),
             own_label: None,
             failures: Vec::new(),
             shutdown_order: Vec::new(),

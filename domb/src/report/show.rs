@@ -21,9 +21,20 @@ use crate::output;
 /// What `domb report` is asked for.
 #[derive(Args)]
 pub struct Options {
-    /// The report
-    #[arg(default_value = "/run/domb/report.json")]
-    file: PathBuf,
+    /// The report; without it /run/domb/report.json, or what `domb adopt` took over
+    file: Option<PathBuf>,
+}
+
+/// Where the report is in a control domain: as domain 0, and as another
+/// domain.
+const PLACES: [&str; 2] = ["/run/domb/report.json", "/var/lib/domb/report.json"];
+
+impl Options {
+    fn file(&self) -> PathBuf {
+        let there = || PLACES.map(PathBuf::from).into_iter().find(|it| it.exists());
+        let file = self.file.clone().or_else(there);
+        file.unwrap_or_else(|| PLACES[0].into())
+    }
 }
 
 /// The largest report that is read; one of 256 domains is a tenth of it.
@@ -54,9 +65,10 @@ fn read(options: &Options) -> Result<Report, Error> {
     struct Versioned {
         version: u64,
     }
-    let path = || options.file.clone();
+    let file = options.file();
+    let path = || file.clone();
     let mut bytes = Vec::new();
-    File::open(&options.file)
+    File::open(&file)
         .and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes))
         .map_err(|error| Error::Read(path(), error))?;
     let json = |error| Error::Json(path(), error);
@@ -217,7 +229,11 @@ fn show_domain(domain: &Domain, out: &mut Text) {
     if let Some(label) = &domain.real_seclabel
         && domain.real_seclabel != domain.seclabel
     {
-        out.line(&format!("         label    {label}, Xen's own choice"));
+        let why = match &domain.seclabel {
+            Some(_) => "really",
+            None => "Xen's own choice",
+        };
+        out.line(&format!("         label    {label}, {why}"));
     }
     for (what, file) in [
         ("kernel", Some(&domain.kernel)),

@@ -17,10 +17,11 @@ const HARDWARE: u32 = 1 << 1;
 
 /// Role, its permissions, its functions. The consoles are the control
 /// domain's.
-const ROLES: [(Role, u32, u32); 3] = [
+const ROLES: [(Role, u32, u32); 4] = [
     (Role::Control, CONTROL, CONSOLE),
     (Role::Hardware, HARDWARE, 0),
     (Role::Xenstore, 0, XENSTORE),
+    (Role::Recovery, 0, CRASH),
 ];
 
 /// The values of `permissions` and `functions`.
@@ -47,16 +48,11 @@ pub(super) fn read(path: &str, permissions: u32, functions: u32, notes: &mut Not
             left = (left.0 & !own, left.1 & !others);
         }
     }
-    for (bit, word) in [(CRASH, "crash"), (CONSOLE, "console")] {
-        if left.1 & bit != 0 {
-            let text = format!("domain 0 or the control domain keeps the {word} function");
-            notes.left_out(format!("{path}/functions"), text);
-        }
+    if left.1 & CONSOLE != 0 {
+        let text = "domain 0 or the control domain keeps the console function";
+        notes.left_out(format!("{path}/functions"), text);
     }
-    let others = [
-        ("permissions", left.0),
-        ("functions", left.1 & !CRASH & !CONSOLE),
-    ];
+    let others = [("permissions", left.0), ("functions", left.1 & !CONSOLE)];
     for (property, bits) in others {
         if bits != 0 {
             let text = format!("the bits {bits:#x} have no meaning in the bindings");

@@ -44,6 +44,11 @@ fn stand(_: &crate::bench::Bench, outcome: &Outcome) -> Result<()> {
         let beats = outcome.heartbeats(domid, name, Duration::ZERO);
         ensure(beats >= 1, || format!("no heartbeat of {name}"))?;
     }
+    let owners = &outcome.report()?["owners"];
+    ensure(
+        owners["xenstore"] == 1 && owners["console"] == 0 && owners["hardware"] == 0,
+        || format!("the report says {owners}"),
+    )?;
     let line = outcome.find(&["domb: build", "store serves XenStore after"])?;
     println!("        {}", line.text.trim_start_matches("[ "));
     Ok(())

@@ -3,7 +3,6 @@
 //! first init.
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
