@@ -121,7 +121,8 @@ impl Policy {
         Ok(())
     }
 
-    /// `context_read_and_validate()`.
+    /// `context_read_and_validate()`, and no attribute for a type: Xen would
+    /// take it, and no rule would be about it.
     fn read_context(&self, from: &mut Cursor<'_>) -> Result<Context, Error> {
         let user = from.u32("a label")?;
         let role = from.u32("a label")?;
@@ -129,7 +130,7 @@ impl Policy {
         symbols::range(from)?;
         let context = Context { user, role, kind };
         let known = self.users.has(user) && self.roles.has(role) && self.types.has(kind);
-        if known && self.is_valid(&context) {
+        if known && self.is_valid(&context) && !self.types.thing(kind).attribute {
             Ok(context)
         } else {
             Err(from.invalid("a label that is not valid"))

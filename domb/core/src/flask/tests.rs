@@ -398,3 +398,14 @@ fn an_accepted_finding_is_taken_out_and_a_stale_entry_is_named() {
     assert!(Accepted::read(silent).is_err());
     assert!(Accepted::read("[[accepted]]\nsauce = \"a\"\n").is_err());
 }
+
+#[test]
+fn a_label_whose_type_is_an_attribute_is_refused() {
+    let found =
+        include_bytes!("../../../../tests/fuzz/corpus/flask_policy/boot-label-is-an-attribute");
+    let error = Policy::read(found).unwrap_err();
+    assert!(
+        error.to_string().contains("a label that is not valid"),
+        "{error}"
+    );
+}
