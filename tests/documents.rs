@@ -178,3 +178,52 @@ fn slug(heading: &str) -> String {
         .map(|c| if c == ' ' { '-' } else { c })
         .collect()
 }
+
+/// Follows the page literally: blocks are the files it says, commands are run,
+/// and the lines it shows come out of the command before.
+#[test]
+fn the_tutorial_of_launch_scripts_can_be_followed() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let page = fs::read_to_string(root.join("policy/launch/TUTORIAL.md")).unwrap();
+    let directory = TempDir::new().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let fixtures = root.join("tests/fixtures");
+    fs::copy(fixtures.join("kernel/tiny.bzimage"), at("vmlinuz")).unwrap();
+    fs::copy(fixtures.join("ramdisk/tiny.cpio"), at("net.cpio")).unwrap();
+
+    let mut said = String::new();
+    let (mut ran, mut shown) = (0, 0);
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        if let Some(kind) = line.strip_prefix("```") {
+            let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+            match kind {
+                "toml" => fs::write(at("launch.toml"), block.join("\n")).unwrap(),
+                "rhai" => fs::write(at("launch.rhai"), block.join("\n")).unwrap(),
+                "json" => fs::write(at("facts.json"), block.join("\n")).unwrap(),
+                _ => {
+                    shown += block.len();
+                    for wanted in block {
+                        assert!(said.contains(wanted), "{wanted:?} is not in\n{said}");
+                    }
+                }
+            }
+        } else if let Some(command) = line.strip_prefix("    domb ") {
+            ran += 1;
+            let (command, code) = command.split_once("# exit code ").unwrap_or((command, "0"));
+            let (command, file) = command.split_once(" > ").unwrap_or((command, ""));
+            let output = Command::new(env!("CARGO_BIN_EXE_domb"))
+                .args(command.split_whitespace())
+                .current_dir(directory.path())
+                .output()
+                .unwrap();
+            let ended = output.status.code().map(|code| code.to_string());
+            assert_eq!(ended.as_deref(), Some(code.trim()), "{command}: {output:?}");
+            if !file.is_empty() {
+                fs::write(at(file.trim()), &output.stdout).unwrap();
+            }
+            said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        }
+    }
+    assert!(ran >= 7 && shown >= 14, "{ran} commands, {shown} lines");
+}
