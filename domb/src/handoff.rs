@@ -23,6 +23,7 @@ use domb_core::course::Came;
 use domb_core::units::Domid;
 
 use crate::build::{Built, Cause, Fallen, Watch, Witness};
+use crate::fault::{self, Moment};
 use crate::measure;
 use crate::own_label::{self, Given, NextLabel, give_up};
 use crate::withhold;
@@ -64,8 +65,11 @@ pub fn hand_off(
     for name in site.course.services() {
         site.start(&name, clock.elapsed(), witness)?;
     }
+    fault::at(Moment::ServicesRun);
     // From now on Xen lets the boot domain touch neither devices nor the TPM.
     site.course.build_hardware();
+    site.build_all(witness)?;
+    fault::at(Moment::HardwareBuilt);
     loop {
         site.build_all(witness)?;
         let came = site.course.came();

@@ -29,6 +29,7 @@ mod convert;
 mod denials;
 mod exit;
 mod explain;
+mod fault;
 mod flask;
 #[cfg(feature = "generate")]
 mod generate;

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::console;
 use crate::exit::Exit;
+use crate::fault::{self, Moment};
 
 pub use show::{Options, command};
 
@@ -307,6 +308,7 @@ impl Report {
 
     /// A step begins.
     pub fn begin(&mut self, name: &'static str) {
+        fault::at(Moment::Phase(name));
         self.phases.push(Phase {
             name: name.into(),
             begin_ms: now_ms(),

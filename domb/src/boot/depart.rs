@@ -21,14 +21,16 @@ use crate::bundle::{self, STATE};
 use crate::code::Code;
 use crate::console;
 use crate::exit::Exit;
+use crate::fault::{self, Moment};
 use crate::handoff::HandedOff;
 
 const EVENT_LOG: &str = "/run/domb/eventlog";
+const ARTEFACTS: &str = "/domb/artefacts";
 const LIBXL_RECORDS: &str = "/var/lib/xen";
 /// Linux' balloon (`drivers/xen/xen-balloon.c`).
 const BALLOON: &str = "/sys/devices/system/xen_memory/xen_memory0";
-/// What Linux keeps beside what it cannot give back; with less it panics
-/// before it halts.
+/// What Linux keeps of what it could give back; with less it panics before it
+/// halts.
 const MARGIN_KIB: u64 = 64 * 1024;
 const BALLOON_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -39,6 +41,7 @@ struct Departed(HandedOff);
 
 /// Comes back only when the kernel refuses to halt.
 pub(super) fn depart(handed_off: HandedOff, reclaim: Reclaim) -> Exit {
+    fault::at(Moment::HandedOff);
     match leave_records(handed_off, reclaim) {
         Ok(departed) => halt(departed),
         Err(error) => {
@@ -54,6 +57,7 @@ pub(super) fn depart(handed_off: HandedOff, reclaim: Reclaim) -> Exit {
 }
 
 fn halt(Departed(HandedOff { domains, .. }): Departed) -> Exit {
+    fault::at(Moment::Departed);
     console::line("exit", &format!("{domains} domains have the machine"));
     console::line("exit", "the boot domain halts (domain)");
     power::halt()
@@ -83,6 +87,7 @@ fn leave_records(handed_off: HandedOff, reclaim: Reclaim) -> Result<Departed, Er
     let word = match reclaim {
         Reclaim::Destroy => "left destroy",
         Reclaim::Balloon => {
+            drop_artefacts();
             let kib = shrink().map_err(Error::file(BALLOON))?;
             console::line(
                 "exit",
@@ -101,18 +106,33 @@ fn read(path: &Path) -> Result<(String, Vec<u8>), Error> {
     Ok((name.into_owned(), bytes))
 }
 
+/// The image's artefacts are in memory, and nobody reads them any more.
+fn drop_artefacts() {
+    if let Err(error) = fs::remove_dir_all(ARTEFACTS) {
+        console::line("exit", &format!("{ARTEFACTS} stays: {error}"));
+    }
+}
+
 /// Gives memory back until no more goes; the KiB that stay.
 fn shrink() -> io::Result<u64> {
     let balloon = Path::new(BALLOON);
-    let floor = floor(&fs::read_to_string("/proc/meminfo")?).ok_or(io::ErrorKind::InvalidData)?;
+    let kib = |path: &Path| -> io::Result<u64> {
+        let text = fs::read_to_string(path)?;
+        Ok(text
+            .trim()
+            .parse()
+            .map_err(|_| io::ErrorKind::InvalidData)?)
+    };
+    let current = balloon.join("info/current_kb");
+    let available = available(&fs::read_to_string("/proc/meminfo")?);
+    let spare = available
+        .ok_or(io::ErrorKind::InvalidData)?
+        .saturating_sub(MARGIN_KIB);
+    let floor = kib(&current)?.saturating_sub(spare);
     fs::write(balloon.join("target_kb"), floor.to_string())?;
     let began = Instant::now();
     loop {
-        let text = fs::read_to_string(balloon.join("info/current_kb"))?;
-        let now: u64 = text
-            .trim()
-            .parse()
-            .map_err(|_| io::ErrorKind::InvalidData)?;
+        let now = kib(&current)?;
         if now <= floor || began.elapsed() > BALLOON_DEADLINE {
             return Ok(now);
         }
@@ -120,13 +140,13 @@ fn shrink() -> io::Result<u64> {
     }
 }
 
-/// The KiB below which Linux cannot go, from `/proc/meminfo`.
-fn floor(meminfo: &str) -> Option<u64> {
-    let field = |name: &str| {
-        let line = meminfo.lines().find(|line| line.starts_with(name))?;
-        line.split_whitespace().nth(1)?.parse::<u64>().ok()
-    };
-    Some(field("MemTotal:")? - field("MemAvailable:")?.min(field("MemTotal:")?) + MARGIN_KIB)
+/// The KiB that Linux could give to somebody, from `/proc/meminfo`. What it
+/// keeps for itself is not all in `MemTotal`, so that is no measure.
+fn available(meminfo: &str) -> Option<u64> {
+    let line = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -149,9 +169,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_in_use_and_a_margin_stay() {
+    fn what_can_be_spared_is_what_linux_says() {
         let text = "MemTotal:  1000000 kB\nMemFree: 5 kB\nMemAvailable:  700000 kB\n";
-        assert_eq!(floor(text), Some(300_000 + MARGIN_KIB));
-        assert_eq!(floor("MemTotal: 1 kB\n"), None);
+        assert_eq!(available(text), Some(700_000));
+        assert_eq!(available("MemTotal: 1 kB\n"), None);
     }
 }

@@ -8,6 +8,7 @@
 //! the machine.
 
 mod console_node;
+mod control_domain;
 mod daemons;
 mod depart;
 mod last_words;
@@ -27,6 +28,7 @@ use domb_core::config::{self, AfterFailure, Role};
 use crate::code::Code;
 use crate::console;
 use crate::exit::Exit;
+use crate::fault;
 use crate::handoff::HandedOff;
 use crate::launch::{self, Next, Options};
 use crate::libxl::Libxl;
@@ -54,6 +56,9 @@ pub fn run() -> Exit {
         "boot",
         concat!("domb ", env!("CARGO_PKG_VERSION"), ", boot domain"),
     );
+    if let Some(note) = fault::NOTE {
+        console::line("boot", note);
+    }
     let (manifest, toolstack) = match manifest().and_then(|it| Ok((toolstack(&it)?, it))) {
         Ok((toolstack, manifest)) => (manifest, toolstack),
         Err(error) => return fail_before_launch(&error),

@@ -20,9 +20,9 @@ use xenlight::{ConsoleMark, Hypervisor, Level, Logger, StoreDomain, StoreDomainS
 
 use super::last_words::silent;
 use super::store_role::{FAILED, Orders, READY};
-use super::{LIBXL_LOG, console_node, daemons, store_ramdisk};
-use crate::bundle::{self, READINESS, STATE};
+use super::{LIBXL_LOG, console_node, control_domain, daemons, store_ramdisk};
 use crate::console;
+use crate::fault;
 use crate::in_force::InForce;
 use crate::libxl::{self, Libxl};
 use crate::manifest::Manifest;
@@ -31,8 +31,6 @@ use crate::toolstack::{Error, State, Toolstack};
 
 /// Its kernel starts in 2 s under emulation; a busy machine takes longer.
 const DEADLINE: Duration = Duration::from_secs(120);
-/// The control domain's init may bring a whole system up.
-const CONTROL_DEADLINE: Duration = Duration::from_secs(300);
 const PAUSE: Duration = Duration::from_millis(5);
 /// Where libxl looks for the domain that serves the consoles (`libxl_dom.c`).
 const CONSOLES: &str = "/tool/xenconsoled/domid";
@@ -96,8 +94,8 @@ impl StoreToolstack {
         }
     }
 
-    /// Builds the xenstore domain, lets it run, and waits until it serves.
-    fn serve(&self, domain: &DomainConfig, kernel: &Path) -> Result<Served, Error> {
+    /// Builds the xenstore domain, paused, and gives it the ring of domain 0.
+    fn build(&self, domain: &DomainConfig, kernel: &Path) -> Result<StoreDomain, Error> {
         let ramdisk = store_ramdisk::make(&self.manifest)
             .map_err(|error| failed(format!("make the xenstore domain's ramdisk: {error}")))?;
         let (domid, name) = (domain.domid.value(), domain.name.to_string());
@@ -109,7 +107,7 @@ impl StoreToolstack {
             ramdisk: &ramdisk.path(),
             seclabel: domain.seclabel.as_deref(),
         };
-        let mut built = self.hypervisor.create_store_domain(&spec, |ring| {
+        let built = self.hypervisor.create_store_domain(&spec, |ring| {
             let orders = Orders {
                 domid,
                 name,
@@ -118,6 +116,13 @@ impl StoreToolstack {
             };
             format!("{} {LINUX} -- {}", domain.cmdline, orders.words())
         })?;
+        Ok(built)
+    }
+
+    /// Builds the xenstore domain, lets it run, and waits until it serves.
+    fn serve(&self, domain: &DomainConfig, kernel: &Path) -> Result<Served, Error> {
+        let domid = domain.domid.value();
+        let mut built = self.build(domain, kernel)?;
         match self.start(&mut built, domain) {
             Ok((libxl, xenconsoled)) => Ok(Served {
                 domid: domain.domid,
@@ -171,6 +176,28 @@ impl StoreToolstack {
         Ok((Libxl::open(Path::new(LIBXL_LOG))?, xenconsoled))
     }
 
+    /// One of the starts that a drill asks for: to the point where it serves,
+    /// and away with it.
+    fn start_and_destroy(
+        &self,
+        domain: &DomainConfig,
+        kernel: &Path,
+        start: u32,
+    ) -> Result<(), Error> {
+        let began = Instant::now();
+        let mut built = self.build(domain, kernel)?;
+        self.hypervisor.unpause(built.domid())?;
+        self.await_ready(&mut built)?;
+        drop(built);
+        self.hypervisor.destroy(domain.domid.value())?;
+        let milliseconds = began.elapsed().as_millis();
+        console::line(
+            "DRILL",
+            &format!("start {start} served after {milliseconds} ms"),
+        );
+        Ok(())
+    }
+
     /// Builds a domain with libxl, and does to the control and the hardware
     /// domain what libxl cannot.
     fn create_by_libxl(
@@ -203,36 +230,6 @@ impl StoreToolstack {
             }
             Err(error)
         })
-    }
-
-    /// Lets the control domain run, and waits until it says that it serves
-    /// the consoles of the others and watches this domain.
-    fn start_control(&self, domid: Domid) -> Result<(), Error> {
-        let store = self.libxl()?.store();
-        let hardware = self.hardware.map_or(0, Domid::value);
-        store.write(STATE, bundle::building(hardware).as_bytes())?;
-        self.hypervisor.unpause(domid.value())?;
-        let began = Instant::now();
-        while store.read_text(READINESS)?.as_deref() != Some("ready") {
-            let state = self.state(domid)?;
-            if state != State::Running {
-                return Err(failed(format!(
-                    "the control domain is {state:?} before it is ready"
-                )));
-            }
-            if began.elapsed() > CONTROL_DEADLINE {
-                return Err(failed(
-                    "the control domain is not ready within 300 s\n\
-                     hint: its init starts xenconsoled and then `domb adopt`"
-                        .to_owned(),
-                ));
-            }
-            std::thread::sleep(PAUSE * 20);
-        }
-        let milliseconds = began.elapsed().as_millis();
-        let text = format!("the control domain is ready after {milliseconds} ms");
-        console::line("handoff", &text);
-        Ok(())
     }
 
     fn await_ready(&self, domain: &mut StoreDomain) -> Result<(), Error> {
@@ -291,6 +288,9 @@ impl Toolstack for StoreToolstack {
         if !domain.has_role(Role::Xenstore) {
             return self.create_by_libxl(domain, kernel, ramdisk);
         }
+        for start in 1..=fault::store_starts() {
+            self.start_and_destroy(domain, kernel, start)?;
+        }
         let served = self.serve(domain, kernel)?;
         self.served
             .set(served)
@@ -302,7 +302,8 @@ impl Toolstack for StoreToolstack {
             return Ok(()); // It runs since the others were built.
         }
         if self.control == Some(domid) {
-            return self.start_control(domid);
+            let store = self.libxl()?.store();
+            return control_domain::start(store, &self.hypervisor, domid, self.hardware);
         }
         self.libxl()?.unpause(domid)
     }
@@ -382,6 +383,6 @@ impl Toolstack for StoreToolstack {
     }
 }
 
-fn failed(text: String) -> Error {
+pub(super) fn failed(text: String) -> Error {
     Error::new(text)
 }
