@@ -162,7 +162,7 @@ fn attend(toolstack: &dyn Toolstack, recovered: Recovered) {
     loop {
         relay.turn();
         match toolstack.state(domid) {
-            Ok(state) if state == State::Running => {}
+            Ok(State::Running) => {}
             Ok(state) => {
                 relay.turn();
                 console::line("recovery", &format!("domain {domid} is {state:?}"));

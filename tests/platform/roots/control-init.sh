@@ -53,15 +53,7 @@ for domid in $(domids); do await_heartbeats "$domid" 3 120; done
 # has no chance to upset an idling PVH domain.
 first=$(domids)
 for domid in $first; do xl pause "$domid"; done
-for dir in /steps/*; do
-    [ -e "$dir/run" ] || continue
-    step=${dir##*/}
-    step=${step#*-}
-    echo "STEP $step begins $(uptime_seconds)"
-    ( cd "$dir" && sh -c '. /lib/control.sh && . ./run' 2>&1; echo $? >/tmp/exit ) |
-        while read -r line; do echo "step $step: $line"; done
-    echo "STEP $step exit=$(cat /tmp/exit) $(uptime_seconds)"
-done
+run_steps
 for domid in $first; do xl unpause "$domid"; done
 for domid in $(domids); do await_heartbeats "$domid" 3 120; done
 xl list | sed 's/^/control: finally: /'

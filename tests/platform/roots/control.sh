@@ -34,7 +34,20 @@ follow_console() {
         line=${line%"$cr"}
         echo "$line" >>"/tmp/console-$1.log"
         echo "console $1: $line"
-    done <"$tty" >/dev/console 2>&1 &
+    done <"$tty" >>"${SERIAL:-/dev/console}" 2>&1 &
+}
+
+# Runs the steps of the test, one after another.
+run_steps() {
+    for dir in /steps/*; do
+        [ -e "$dir/run" ] || continue
+        step=${dir##*/}
+        step=${step#*-}
+        echo "STEP $step begins $(uptime_seconds)"
+        ( cd "$dir" && sh -c '. /lib/control.sh && . ./run' 2>&1; echo $? >/tmp/exit ) |
+            while read -r line; do echo "step $step: $line"; done
+        echo "STEP $step exit=$(cat /tmp/exit) $(uptime_seconds)"
+    done
 }
 
 # Waits until domain $1 has printed $2 more heartbeats, at most $3 seconds.

@@ -8,6 +8,22 @@
 /bin/busybox mount -t proc proc /proc
 /bin/busybox mount -t devtmpfs devtmpfs /dev 2>/dev/null
 name=${heartbeat:-unnamed}
+# Nothing is started from here on: a PVH domain under emulation lives the
+# longer, the less it does. Nobody ever writes to this pipe.
+/bin/busybox mkfifo /never
+exec 4<>/never
+# Counts the heartbeats in XenStore as well, if it is a guest that does: an
+# XS_WRITE of data/beat (xen/io/xs_wire.h), whose answer nobody reads.
+count() { :; }
+read -r salt </etc/salt
+if [ "$salt" = counts ]; then
+    count() {
+        case ${#n} in 1) length=013 ;; 2) length=014 ;; 3) length=015 ;; *) length=016 ;; esac
+        header="\\013\\0\\0\\0\\001\\0\\0\\0\\0\\0\\0\\0\\$length\\0\\0\\0"
+        # shellcheck disable=SC2059
+        printf "${header}data/beat\\000$n" >/dev/xen/xenbus
+    }
+fi
 read -r up _ </proc/uptime
 /bin/busybox adjtimex | while read -r key value; do
     case $key in
@@ -29,5 +45,7 @@ n=0
 while :; do
     n=$((n + 1))
     echo "heartbeat $name $n"
-    /bin/busybox sleep 1
+    count
+    # shellcheck disable=SC3045
+    read -r -t 1 _ <&4
 done

@@ -120,6 +120,7 @@ impl Bench {
             kernel_cmdline: Vec::new(),
             modules: vec![image.to_owned()],
             tpm: Tpm::AllBanks,
+            devices: Vec::new(),
         }
     }
 

@@ -33,15 +33,21 @@ pub fn xen(work: &Path) -> Result<PathBuf> {
 /// the boot `name`: `xenpolicy-<which>`.
 pub fn policy(bench: &Bench, name: &str, which: &str) -> Result<PathBuf> {
     let dir = bench.work.join(format!("{name}-policy"));
-    let mut build = script("build-policy");
-    build.arg(which);
-    for own in [
+    let own = [
         "tests/platform/labels/labels.te",
         "xen-config/roles/classic-cloud/labels.te",
-    ] {
-        build.args(["--with", own]);
+    ];
+    policy_with(which, &dir, &own)
+}
+
+/// Policy `which` with these rules, in the directory `dir`.
+pub fn policy_with(which: &str, dir: &Path, rules: &[&str]) -> Result<PathBuf> {
+    let mut build = script("build-policy");
+    build.arg(which);
+    for rules in rules {
+        build.args(["--with", rules]);
     }
-    host::run(build.env("DOMB_POLICY_DIR", &dir))?;
+    host::run(build.env("DOMB_POLICY_DIR", dir))?;
     Ok(dir.join(format!("xenpolicy-{which}")))
 }
 

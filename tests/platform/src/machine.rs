@@ -33,6 +33,8 @@ pub struct MachineSpec {
     pub modules: Vec<PathBuf>,
     /// Its TPM.
     pub tpm: Tpm,
+    /// More words for QEMU: the devices that a case is about.
+    pub devices: Vec<String>,
 }
 
 /// The TPM of a machine.
@@ -133,6 +135,7 @@ impl MachineSpec {
             .arg(&self.xen)
             .args(["-append", &self.xen_words().join(" ")])
             .args(["-initrd", &self.initrd()]);
+        command.args(&self.devices);
         if let Some(swtpm) = swtpm {
             command
                 .arg("-chardev")
@@ -216,6 +219,7 @@ mod tests {
             kernel_cmdline: vec!["a=1,2".into()],
             modules: vec!["one".into(), "two".into()],
             tpm: Tpm::Absent,
+            devices: Vec::new(),
         };
         assert_eq!(
             spec.initrd(),

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `platform run [filter]` boots and judges; `platform list` names the cases;
-//! `platform demo` shows the example to a person; `platform bench [RUNS]`
-//! prints figures.
+//! `platform demo [disaggregated]` shows an example to a person; `platform bench
+//! [RUNS]` prints figures; `platform drill [PHASE]`, `platform store-starts N` and
+//! `platform soak N` take long (`drill.rs`).
 
 use std::env;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use platform::{Bench, Boot, Error, Result, boot, cases, demo, figures, host};
+use platform::{
+    Bench, Boot, Error, Result, boot, cases, demo, demo_disaggregated, drill, figures, host,
+};
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
@@ -17,11 +20,18 @@ fn main() -> ExitCode {
         ["run"] => run(""),
         ["run", filter] => run(filter),
         ["list"] => Ok(list()),
-        ["demo"] => demonstrate(),
+        ["demo"] => demonstrate(demo::run),
+        ["demo", "disaggregated"] => demonstrate(demo_disaggregated::run),
+        ["drill"] => on_bench(|bench| drill::deaths(bench, "")),
+        ["drill", phase] => on_bench(|bench| drill::deaths(bench, phase)),
+        ["store-starts", count] => counted(count, drill::store_starts),
+        ["soak", count] => counted(count, drill::soak),
         ["bench"] => measure("5"),
         ["bench", runs] => measure(runs),
         _ => {
-            eprintln!("usage: platform run [FILTER] | list | demo | bench [RUNS]");
+            eprintln!(
+                "usage: platform run [FILTER] | list | demo [disaggregated] | bench [RUNS] | drill [PHASE] | store-starts N | soak N"
+            );
             return ExitCode::from(2);
         }
     };
@@ -66,13 +76,26 @@ fn list() -> bool {
     true
 }
 
-fn demonstrate() -> Result<bool> {
+fn demonstrate(show: fn(&Bench) -> Result<()>) -> Result<bool> {
     let work: &Path = &host::work();
     eprintln!(
         "preparing the image and the domains' ramdisks in {}",
         work.display()
     );
-    demo::run(&Bench::prepare(work)?).map(|()| true)
+    show(&Bench::prepare(work)?).map(|()| true)
+}
+
+fn on_bench(act: impl FnOnce(&Bench) -> Result<bool>) -> Result<bool> {
+    act(&Bench::prepare(&host::work())?)
+}
+
+fn counted(count: &str, act: fn(&Bench, u32) -> Result<bool>) -> Result<bool> {
+    match count.parse() {
+        Ok(count @ 1..=10_000) => on_bench(|bench| act(bench, count)),
+        _ => Err(Error::Untrue(format!(
+            "{count} is not a number from 1 to 10000"
+        ))),
+    }
 }
 
 fn measure(runs: &str) -> Result<bool> {

@@ -32,6 +32,7 @@ pub struct Serial {
     lines: Vec<Line>,
     next: usize,
     echo: Option<fn(&str) -> bool>,
+    crash_expected: bool,
 }
 
 impl Serial {
@@ -68,6 +69,7 @@ impl Serial {
             lines: Vec::new(),
             next: 0,
             echo: None,
+            crash_expected: false,
         })
     }
 
@@ -75,6 +77,11 @@ impl Serial {
     /// on stderr.
     pub fn echo(&mut self, wanted: fn(&str) -> bool) {
         self.echo = Some(wanted);
+    }
+
+    /// From now on a crash is a line like any other.
+    pub fn crash_is_expected(&mut self) {
+        self.crash_expected = true;
     }
 
     /// The first line not yet passed by that contains `text`; those before it
@@ -101,7 +108,7 @@ impl Serial {
                 if wanted(&line.text) {
                     return Ok(line);
                 }
-                if is_crash(&line.text) {
+                if !self.crash_expected && is_crash(&line.text) {
                     self.drain();
                     return Err(self.failed(what, from, &format!("crash: {}", line.text)));
                 }

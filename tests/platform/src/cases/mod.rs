@@ -6,6 +6,7 @@
 pub mod boot_domain;
 pub mod by_hand;
 pub mod delegated;
+pub mod departure;
 pub mod disaggregated;
 pub mod example;
 pub mod failures;
@@ -28,6 +29,8 @@ use crate::root::Step;
 #[must_use]
 pub fn all() -> Vec<Boot> {
     vec![
+        departure::full(),
+        departure::one_domain(),
         launches::boot(),
         example::boot(),
         first_init::sixteen(),

@@ -1,0 +1,28 @@
+#!/bin/busybox sh
+# SPDX-License-Identifier: Apache-2.0 OR MIT
+# shellcheck shell=dash
+# Init of a hardware domain that is nothing else: drives its devices, prints
+# what the control domain says, and switches the machine off at its end.
+/bin/busybox mkdir -p /proc /sys /dev /run /tmp /var /bin /sbin /usr/bin /usr/sbin
+/bin/busybox mount -t proc proc /proc
+/bin/busybox --install -s /bin
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+XENSTORED_PATH=/dev/xen/xenbus
+export XENSTORED_PATH
+# shellcheck source=tests/platform/roots/hardware.sh
+. /lib/hardware.sh
+drive
+node=1
+while :; do
+    if said=$(xenstore-read -R /tool/said/$node 2>/dev/null); then
+        node=$((node + 1))
+        echo "$said"
+        case $said in
+        *"control: crash the hardware domain"*) echo c >/proc/sysrq-trigger ;;
+        *"control: done"*) poweroff -f ;;
+        esac
+    else
+        sleep 1
+    fi
+done

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What a platform without domain 0 is made from: the hypervisor that lets
+//! domain 0 go and enforces labels, and the roots of its control domain, its
+//! hardware domain and its guests.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::archive::Archive;
+use crate::bench::Bench;
+use crate::error::{Error, Result};
+use crate::flask;
+use crate::host::{self, Parts};
+use crate::machine::MachineSpec;
+use crate::root::{self, Step};
+
+/// The hardware domain's domid, on Xen's command line as well.
+pub const HARDWARE: u16 = 3;
+/// What stands in the first sector of the disk.
+pub const SECTOR: &str = "a sector of the hardware domain's disk";
+
+/// Makes the image of boot `name`, and a machine with a Xen that enforces the
+/// policy for `exit = "domain"` and these rules, a boot domain that keeps off
+/// the devices, and a disk and a network for the hardware domain.
+pub fn machine(bench: &Bench, name: &str, rules: &[&str]) -> Result<MachineSpec> {
+    let dir = bench.work.join(name);
+    let policy = flask::policy_with("domain", &dir, rules)?;
+    let (image, _) = bench.image(&dir)?;
+    let mut machine = bench.machine(name, &image);
+    machine.xen = flask::xen(&bench.work)?;
+    machine.modules.push(policy);
+    machine.xen_cmdline.push("flask=enforcing".to_owned());
+    machine.xen_cmdline.push(format!("hardware_dom={HARDWARE}"));
+    // Without it Xen swallows what the boot domain says from then on.
+    machine.xen_cmdline.push("guest_loglvl=all".to_owned());
+    machine
+        .kernel_cmdline
+        .extend(BOOT_DOMAIN.map(str::to_owned));
+    let disk = dir.join("disk.img");
+    let mut bytes = format!("{SECTOR}\n").into_bytes();
+    bytes.resize(1 << 20, 0);
+    fs::write(&disk, bytes).map_err(Error::file("write", &disk))?;
+    machine.devices = [
+        "-drive".to_owned(),
+        format!("if=none,id=disk,format=raw,file={}", disk.display()),
+        "-device".to_owned(),
+        "ide-hd,drive=disk,bus=ide.0".to_owned(),
+        "-netdev".to_owned(),
+        "user,id=net".to_owned(),
+        "-device".to_owned(),
+        "e1000,netdev=net".to_owned(),
+    ]
+    .to_vec();
+    Ok(machine)
+}
+
+/// The control domain's root: the toolstack, domb, what the steps start, and
+/// the guests' numbers.
+pub fn control_root(bench: &Bench, steps: &[Step], guests: &str) -> Result<Archive> {
+    let mut archive = root::control_root(steps)?;
+    archive
+        .copy(&bench.domb, "usr/sbin/domb", 0o755)?
+        .copy(&bench.parts.kernel, "share/vmlinuz", 0o644)?
+        .copy(&bench.ramdisk, "share/heartbeat.cpio", 0o644)?;
+    for program in CONTROL_PROGRAMS {
+        archive.program(program)?;
+    }
+    archive
+        .file("init", 0o755, CONTROL_INIT)
+        .file("lib/guests", 0o644, guests);
+    for (number, module) in bench.parts.xen_modules().iter().enumerate() {
+        let name = module.file_name().unwrap_or_default().to_string_lossy();
+        archive.copy(module, &format!("lib/modules/{number}-{name}"), 0o644)?;
+    }
+    Ok(archive)
+}
+
+/// A hardware domain's root.
+pub fn hardware_root(parts: &Parts) -> Result<Archive> {
+    let mut archive = Archive::new();
+    archive.copy(Path::new(BUSYBOX), "bin/busybox", 0o755)?;
+    archive.program("/usr/bin/xenstore-read")?;
+    archive.file("init", 0o755, HARDWARE_INIT);
+    add_drivers(&mut archive, parts)?;
+    Ok(archive)
+}
+
+/// Adds the drivers of the disk and the network, and what shows them.
+pub fn add_drivers(archive: &mut Archive, parts: &Parts) -> Result<()> {
+    archive.file("lib/hardware.sh", 0o644, HARDWARE_LIBRARY);
+    let mut order = String::new();
+    for driver in ["ahci", "sd_mod", "e1000"] {
+        let words = [
+            "-S",
+            parts.kernel_version.as_str(),
+            "--show-depends",
+            driver,
+        ];
+        let said = host::run(Command::new("/sbin/modprobe").args(words))?;
+        for path in said.lines().filter_map(|line| line.strip_prefix("insmod ")) {
+            let path = Path::new(path.trim());
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if !order.lines().any(|known| known == name) {
+                order.push_str(&format!("{name}\n"));
+                archive.copy(path, &format!("lib/hardware/{name}"), 0o644)?;
+            }
+        }
+    }
+    archive.file("lib/hardware/order", 0o644, order);
+    Ok(())
+}
+
+/// A guest that counts its heartbeats in XenStore as well.
+pub fn guest_root() -> Result<Archive> {
+    root::guest_ramdisk("counts")
+}
+
+const BUSYBOX: &str = "/bin/busybox";
+const CONTROL_INIT: &str = include_str!("../roots/departed-control-init.sh");
+const HARDWARE_INIT: &str = include_str!("../roots/hardware-init.sh");
+const HARDWARE_LIBRARY: &str = include_str!("../roots/hardware.sh");
+
+const CONTROL_PROGRAMS: [&str; 4] = [
+    "/usr/lib/xen-4.17/bin/xenconsoled",
+    "/usr/lib/xen-4.17/bin/xenconsole",
+    "/usr/bin/xenstore-write",
+    "/usr/bin/xenstore-chmod",
+];
+
+/// The devices are the hardware domain's: Linux here does not look for them,
+/// and finds the TPM where it always is.
+const BOOT_DOMAIN: [&str; 3] = ["pci=off", "acpi=off", "tpm_tis.force=1"];
