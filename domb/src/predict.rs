@@ -33,16 +33,16 @@ pub struct Options {
     /// A PCR bank: sha1, sha256, sha384 or sha512; can be repeated [default: all four]
     #[arg(long = "bank", value_name = "BANK", value_parser = bank)]
     banks: Vec<Bank>,
-    /// Do not ask the launch script: it denies this domain and allows the others; can be repeated
+    /// Take this domain as denied, the others as allowed; can be repeated
     #[arg(long = "deny", value_name = "DOMAIN")]
     denied: Vec<String>,
-    /// Do not ask the launch script: it allows every domain
+    /// Take every domain as allowed, and do not ask the launch script
     #[arg(long, conflicts_with = "denied")]
     allow_all: bool,
     /// What the launch script finds in `facts.platform`, as JSON [default: nothing is known]
     #[arg(long, value_name = "FILE")]
     platform: Option<PathBuf>,
-    /// Values and events as JSON, for `domb log verify` and `domb log diff`
+    /// Values and events as JSON, for `domb log`
     #[arg(long)]
     json: bool,
     /// Write the PCR's bare value after a complete launch, as tpm2_policypcr --pcr reads it
