@@ -341,7 +341,7 @@ fn kernel(notes: &[(u32, &[u8])]) -> Vec<u8> {
 /// A newc archive of one file, `init`.
 fn archive() -> Vec<u8> {
     let mut bytes = Vec::new();
-    for (name, content) in [("init", &b"#!/bin/sh\n"[..]), ("TRAILER!!!", b"")] {
+    for (name, content) in [("init", &b"\x7fELF\n"[..]), ("TRAILER!!!", b"")] {
         let fields = [
             1,
             0o100_755,

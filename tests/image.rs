@@ -66,7 +66,7 @@ impl Site {
         site.write("copy-of-net.cpio.gz", &ramdisk);
         site.write(
             "control.cpio.zst",
-            &fs::read(fixture("ramdisk/tiny.cpio.zst")).unwrap(),
+            &fs::read(fixture("ramdisk/control.cpio.zst")).unwrap(),
         );
         site.write("domb", &program);
         for xen in ["xen-4.9", "xen-4.17"] {
@@ -245,8 +245,24 @@ fn an_image_holds_what_boots_and_nothing_else() {
         fs::read(fixture("ramdisk/tiny.cpio.gz")).unwrap()
     );
     let control = content(stored("-control.cpio.zst"));
-    let plain = fs::read(fixture("ramdisk/tiny.cpio")).unwrap();
+    let plain = fs::read(fixture("ramdisk/control.cpio")).unwrap();
     assert_eq!(control, plain);
+}
+
+#[test]
+fn a_control_ramdisk_without_the_init_makes_no_image() {
+    let site = Site::new();
+    site.write(
+        "control.cpio.zst",
+        &fs::read(fixture("ramdisk/tiny.cpio.zst")).unwrap(),
+    );
+    let output = site.image(&[]);
+    assert_eq!(output.status.code(), Some(4));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        text.contains("control.cpio.zst") && text.contains("it has no /init"),
+        "{text}"
+    );
 }
 
 #[test]

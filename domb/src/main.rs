@@ -25,6 +25,7 @@ mod cli;
 mod code;
 mod compression;
 mod console;
+mod control_root;
 mod convert;
 mod denials;
 mod exit;

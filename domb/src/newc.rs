@@ -14,10 +14,12 @@ use std::fmt;
 #[derive(Clone, Copy, Debug)]
 pub struct Member<'a> {
     /// Name as stored, without the terminating NUL.
-    #[cfg(test)]
     pub name: &'a [u8],
+    /// Kind and permissions, as in `st_mode`.
+    pub mode: u32,
+    /// How many names it has.
+    pub links: u32,
     /// Content; a symbolic link's target.
-    #[cfg(test)]
     pub data: &'a [u8],
     /// Inode number.
     pub ino: u32,
@@ -113,9 +115,9 @@ impl<'a> Members<'a> {
             field(index)?;
         }
         Ok(Some(Member {
-            #[cfg(test)]
             name,
-            #[cfg(test)]
+            mode: field(1)?,
+            links: field(4)?,
             data,
             ino: field(0)?,
             dev: (field(7)?, field(8)?),

@@ -15,6 +15,7 @@ use domb_core::flask::Policy;
 use domb_core::policy::{self, Limits, Script};
 
 use super::escape_path;
+use crate::control_root::check_init;
 use crate::policy::Meter;
 use crate::{kernel, ramdisk};
 
@@ -33,6 +34,7 @@ enum Content {
     FlaskPolicy,
     Kernel,
     Ramdisk,
+    ControlRoot,
 }
 
 /// What was found in a file that is what it has to be.
@@ -45,6 +47,7 @@ enum Found {
     Ramdisk {
         known: bool,
     },
+    ControlRoot,
 }
 
 /// What is wrong with a file, without the place it is named at.
@@ -68,7 +71,7 @@ impl Fault {
 
 /// The Flask policy at `path`.
 pub(super) fn policy(path: &Path) -> Result<Policy, Fault> {
-    inspect(path, Content::FlaskPolicy)?;
+    inspect(path, Content::FlaskPolicy, None)?;
     let shown = escape_path(path);
     let bytes =
         fs::read(path).map_err(|error| unusable(&shown, Code::ArtefactUnreadable, &error))?;
@@ -94,12 +97,15 @@ impl<'c> Files<'c> {
             ArtefactKind::Script => Content::Script,
             ArtefactKind::FlaskPolicy => Content::FlaskPolicy,
             ArtefactKind::Kernel(_) => Content::Kernel,
-            ArtefactKind::Ramdisk(_) | ArtefactKind::ControlRamdisk => Content::Ramdisk,
+            ArtefactKind::Ramdisk(_) => Content::Ramdisk,
+            ArtefactKind::ControlRamdisk => Content::ControlRoot,
         };
+        let control = self.config.control.as_ref();
+        let init = control.map(|control| control.init.as_str());
         let found = self
             .seen
             .entry((path.clone(), content))
-            .or_insert_with(|| inspect(&path, content));
+            .or_insert_with(|| inspect(&path, content, init));
         let shown = escape_path(&path);
         let at = |diagnostic: Diagnostic| {
             diagnostic
@@ -119,18 +125,6 @@ impl<'c> Files<'c> {
                         .hint(hint))
                 })
             }
-            Ok(Found::Ramdisk { known: false })
-                if artefact.kind == ArtefactKind::ControlRamdisk =>
-            {
-                let message = format!("{shown} is not a cpio archive");
-                Some(at(Diagnostic::error(
-                    self.file,
-                    Code::ControlRamdisk,
-                    message,
-                )
-                .because("domb unpacks it itself to make the control domain's root")
-                .hint("make it with cpio -H newc, compressed or not")))
-            }
             Ok(Found::Ramdisk { known: false }) => {
                 let message = format!("{shown} holds something that is not a cpio archive");
                 Some(at(Diagnostic::warning(
@@ -142,7 +136,12 @@ impl<'c> Files<'c> {
                     "it is handed over as it is; Linux would not find a root in it",
                 )))
             }
-            Ok(Found::Script | Found::FlaskPolicy | Found::Ramdisk { known: true }) => None,
+            Ok(
+                Found::Script
+                | Found::FlaskPolicy
+                | Found::ControlRoot
+                | Found::Ramdisk { known: true },
+            ) => None,
         }
     }
 }
@@ -166,7 +165,7 @@ fn wrong_type(asked: DomainType, entries: kernel::Entries) -> Option<(&'static s
 }
 
 /// Opens a file and looks into it.
-fn inspect(path: &Path, content: Content) -> Result<Found, Fault> {
+fn inspect(path: &Path, content: Content, init: Option<&str>) -> Result<Found, Fault> {
     let shown = escape_path(path);
     let unreadable = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => Fault {
@@ -223,7 +222,33 @@ fn inspect(path: &Path, content: Content) -> Result<Found, Fault> {
             }),
             Err(error) => Err(unusable(&shown, Code::Ramdisk, &error)),
         },
+        Content::ControlRoot => control_root(&shown, &bytes, init).map(|()| Found::ControlRoot),
     }
+}
+
+/// Unpacks the control domain's root and looks for its init.
+fn control_root(shown: &str, bytes: &[u8], init: Option<&str>) -> Result<(), Fault> {
+    let archive = ramdisk::unpacked(bytes).map_err(|error| match error {
+        ramdisk::Error::NotCpio { .. } => Fault {
+            code: Code::ControlRamdisk,
+            message: format!("{shown} is not a cpio archive"),
+            consequence: Some("domb unpacks it itself to make the control domain's root"),
+            hint: Some("make it with cpio -H newc, compressed or not".to_owned()),
+        },
+        error => unusable(shown, Code::Ramdisk, &error),
+    })?;
+    let Some(init) = init else {
+        return Ok(());
+    };
+    check_init(&archive, init).map_err(|error| Fault {
+        code: Code::ControlInit,
+        message: format!(
+            "{shown} cannot be the control domain's root: {}",
+            escape(&error.to_string())
+        ),
+        consequence: Some("the domains would run, and domain 0 would stay behind as domb"),
+        hint: Some("name with [control] init what is in the archive and executable".to_owned()),
+    })
 }
 
 /// Compiles a launch script within the limits of a launch.

@@ -11,6 +11,7 @@ use domb_core::measure::Original;
 
 use super::{Error, read};
 use crate::boots::Boots;
+use crate::control_root::check_init;
 use crate::manifest::{Entry, Role, sha256_hex};
 
 /// The artefacts of a configuration: each stored content once.
@@ -49,6 +50,9 @@ pub(super) fn artefacts(config: &Config, base: &Path) -> Result<Artefacts, Error
                 what(&named.kind),
                 source.display()
             ));
+        }
+        if let (ArtefactKind::ControlRamdisk, Some(control)) = (&named.kind, &config.control) {
+            check_init(&boots.bytes, &control.init).map_err(|error| failed(error.into()))?;
         }
         artefacts.add(&named.path, role, &bytes, boots);
         artefacts.sources.push(source);

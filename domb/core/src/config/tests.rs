@@ -152,10 +152,7 @@ fn every_value_of_a_good_file_arrives() {
     assert_eq!((config.tpm, config.pcr.value()), (TpmMode::Optional, 12));
     assert_eq!(config.platform_memory, Some(Mib(4096)));
     let control = config.control.as_ref().unwrap();
-    assert_eq!(
-        (control.init.as_str(), control.args.len()),
-        ("/sbin/init", 2)
-    );
+    assert_eq!((control.init.as_str(), control.args.len()), ("/init", 2));
     assert_eq!(config.data["ports"]["web"], 443);
     assert_eq!(config.data["built"], "2026-11-20");
     let net = config.domain("net").unwrap();

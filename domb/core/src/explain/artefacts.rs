@@ -94,14 +94,26 @@ pub(super) const TABLE: &[Explanation] = &[
 ];
 
 /// The artefacts whose codes came later.
-pub(super) const LATER: &[Explanation] = &[Explanation {
-    code: Code::FlaskPolicy,
-    title: "a file that is not a Flask policy Xen would take",
-    cause: "It is the policy's source, compiled for Linux, cut off, of a version that is not \
+pub(super) const LATER: &[Explanation] = &[
+    Explanation {
+        code: Code::FlaskPolicy,
+        title: "a file that is not a Flask policy Xen would take",
+        cause: "It is the policy's source, compiled for Linux, cut off, of a version that is not \
                 known, or has what Xen ignores. Xen would start without it, and no label would \
                 mean anything.",
-    wrong: "flask_policy = \"policy.conf\"",
-    right: "flask_policy = \"xenpolicy\"   # made by checkpolicy -t Xen -c 30",
-    remedy: "Name the very file that Xen is given as a module; compile it again if it is \
+        wrong: "flask_policy = \"policy.conf\"",
+        right: "flask_policy = \"xenpolicy\"   # made by checkpolicy -t Xen -c 30",
+        remedy: "Name the very file that Xen is given as a module; compile it again if it is \
                  damaged.",
-}];
+    },
+    Explanation {
+        code: Code::ControlInit,
+        title: "the control domain's root has no init that could run",
+        cause: "[control] init names what is not in the ramdisk, is no file, is not executable, or is \
+                a script whose interpreter is not there. The launch would succeed, and domain 0 \
+                would stay behind as domb: nobody could log in.",
+        wrong: "[control]\nramdisk = \"control.cpio\"\ninit = \"/sbin/init\"   # which is not in it",
+        right: "[control]\nramdisk = \"control.cpio\"\ninit = \"/init\"",
+        remedy: "Look into the archive with cpio -t. Links in it are followed as Linux does.",
+    },
+];

@@ -109,6 +109,7 @@ pub enum Code {
     RangeOfXen = 103,
     Image = 104,
     FlaskPolicy = 110,
+    ControlInit = 111,
 }
 
 impl Code {
@@ -234,7 +235,8 @@ mod tests {
     }
 
     fn needs_files(code: Code) -> bool {
-        (Code::FileMissing..Code::SharedLabel).contains(&code) || code == Code::FlaskPolicy
+        (Code::FileMissing..Code::SharedLabel).contains(&code)
+            || [Code::FlaskPolicy, Code::ControlInit].contains(&code)
     }
 
     #[test]
