@@ -8,6 +8,59 @@
 /bin/busybox mount -t proc proc /proc
 /bin/busybox mount -t devtmpfs devtmpfs /dev 2>/dev/null
 name=${heartbeat:-unnamed}
+# Says what happens to this domain, and when by Xen's clock.
+say() {
+    /bin/busybox adjtimex | while read -r key value; do
+        case $key in
+        time.tv_sec:) seconds=$value ;;
+        time.tv_usec:) echo "$1 clock $seconds.$(printf %06d "$value")" ;;
+        esac
+    done
+}
+read -r up _ </proc/uptime
+say "alive $name uptime $up"
+# A message to XenStore (xen/include/public/io/xs_wire.h): type $1 in octal, node
+# $2, value $3; prints what the answer holds.
+xenstore() {
+    length=$(printf %03o $((${#2} + 1 + ${#3})))
+    # shellcheck disable=SC2059
+    printf "\\$1\\000\\000\\000\\000\\000\\000\\000\\000\\000\\000\\000\\$length\\000\\000\\000%s\\000%s" "$2" "$3" >&3
+    /bin/busybox dd bs=4096 count=1 <&3 2>/dev/null | /bin/busybox tail -c +17 | /bin/busybox tr -d '\000'
+}
+[ -z "$ready$tell" ] || exec 3<>/dev/xen/xenbus
+# tell=WHAT: this is a recovery domain. It reads why it is there; "off" then
+# switches it off.
+if [ -n "$tell" ]; then
+    for node in exit_code phase domain cause; do
+        echo "why $node: $(xenstore 002 "domb/$node")"
+    done
+    count=$(xenstore 002 domb/report/count)
+    piece=0
+    while [ "$piece" -lt "$count" ]; do
+        xenstore 002 "domb/report/$(printf %04d "$piece")"
+        piece=$((piece + 1))
+    done >/report
+    /bin/busybox grep -o '"outcome":"[a-z]*"' /report | /bin/busybox sed 's/^/why report: /'
+    [ "$tell" = off ] && /bin/busybox poweroff -f
+fi
+# ready=N: with its Nth heartbeat this domain writes data/ready, from its attempt
+# number ready_from on.
+attempt=1
+if [ -n "$ready" ]; then
+    found=$(xenstore 002 domb/attempt)
+    case $found in [0-9]*) attempt=$found ;; esac
+    [ "$attempt" -ge "${ready_from:-1}" ] || ready=
+fi
+# probe=ADDRESS: what this domain reads there, of the machine.
+if [ -n "$probe" ]; then
+    value=$(/bin/busybox devmem "$probe" 32 2>/dev/null) &&
+        echo "probe $name read $value" || echo "probe $name could not"
+fi
+# A guest that was given a probe tries what its label must not allow.
+if [ -e /bin/probe ]; then
+    /bin/busybox insmod /lib/xen-privcmd.ko unrestricted=1 || echo "probe: no privcmd"
+    for what in map grant; do /bin/probe $what 7; done
+fi
 # Nothing is started from here on: a PVH domain under emulation lives the
 # longer, the less it does. Nobody ever writes to this pipe.
 /bin/busybox mkfifo /never
@@ -24,27 +77,13 @@ if [ "$salt" = counts ]; then
         printf "${header}data/beat\\000$n" >/dev/xen/xenbus
     }
 fi
-read -r up _ </proc/uptime
-/bin/busybox adjtimex | while read -r key value; do
-    case $key in
-    time.tv_sec:) seconds=$value ;;
-    time.tv_usec:) echo "alive $name uptime $up clock $seconds.$(printf %06d "$value")" ;;
-    esac
-done
-# probe=ADDRESS: what this domain reads there, of the machine.
-if [ -n "$probe" ]; then
-    value=$(/bin/busybox devmem "$probe" 32 2>/dev/null) &&
-        echo "probe $name read $value" || echo "probe $name could not"
-fi
-# A guest that was given a probe tries what its label must not allow.
-if [ -e /bin/probe ]; then
-    /bin/busybox insmod /lib/xen-privcmd.ko unrestricted=1 || echo "probe: no privcmd"
-    for what in map grant; do /bin/probe $what 7; done
-fi
 n=0
 while :; do
     n=$((n + 1))
     echo "heartbeat $name $n"
+    if [ "$n" = "$ready" ]; then
+        say "ready $name attempt $attempt $(xenstore 013 data/ready 1)"
+    fi
     count
     # shellcheck disable=SC3045
     read -r -t 1 _ <&4

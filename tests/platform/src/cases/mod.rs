@@ -14,6 +14,8 @@ pub mod first_init;
 pub mod labels;
 pub mod launches;
 pub mod measurement;
+pub mod readiness;
+pub mod recovery;
 pub mod role_sets;
 pub mod same_bytes;
 pub mod scripts;
@@ -32,6 +34,7 @@ pub fn all() -> Vec<Boot> {
         departure::full(),
         departure::one_domain(),
         launches::boot(),
+        readiness::boot(),
         example::boot(),
         first_init::sixteen(),
         disaggregated::store_domain(),
@@ -39,6 +42,7 @@ pub fn all() -> Vec<Boot> {
         boot_domain::boot(),
         role_sets::classic_extended(),
         role_sets::static_standard(),
+        recovery::halts(),
         first_init::tampered(),
         first_init::denied(),
         first_init::refused(),
