@@ -21,20 +21,18 @@
 //! 6. Every launch ends with a report, whatever its end was.
 
 mod error;
+mod teller;
 
 use std::fs;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use domb_core::config::{
-    self, AfterFailure, Config, Control, DomainConfig, DomainName, Ready, Reclaim, Role,
-};
-use domb_core::course::Came;
+use domb_core::config::{self, AfterFailure, Config, Control, Reclaim, Role};
 use domb_core::measure::{Artefacts, Bank, Ending, Outcome, final_event};
 use domb_core::plan::Step;
 use domb_core::policy::{Approval, Verdict};
 
-use crate::build::{self, Built, Witness};
+use crate::build::{self, Built};
 use crate::console;
 use crate::exit::Exit;
 use crate::handoff::{self, HandedOff};
@@ -50,6 +48,7 @@ use crate::tpm::TpmDevice;
 use crate::withhold;
 
 pub use error::Error;
+use teller::{Silent, Teller};
 
 /// What a launch is asked to do.
 #[derive(Clone, Debug)]
@@ -360,59 +359,6 @@ fn hand_off(
     }
     report.end(&format!("{} domains running", handed_off.domains));
     Ok(handed_off)
-}
-
-/// Tells the report and the PCR what a launch does.
-struct Teller<'r> {
-    report: &'r mut Report,
-    measurer: &'r mut Measurer,
-}
-
-impl Witness for Teller<'_> {
-    fn built(&mut self, domain: &DomainConfig, label: Option<&str>) {
-        self.report.built(domain, label);
-    }
-
-    fn unpaused(&mut self, name: &DomainName) {
-        self.report.unpaused(name);
-    }
-
-    fn ready(&mut self, name: &DomainName, ready: &Ready) {
-        self.report.ready(name, ready);
-    }
-
-    fn late(&mut self, name: &DomainName, ready: &Ready) {
-        self.report.late(name, ready);
-    }
-
-    fn failed(&mut self, failure: &build::Failure) {
-        self.report.fell(failure);
-    }
-
-    fn script_said(&mut self, lines: &[String]) {
-        self.report.script_said(lines);
-    }
-
-    fn came(&mut self, came: &Came) -> Result<(), measure::Error> {
-        self.report.came(came);
-        self.measurer.came(came);
-        self.measurer.finish(Outcome::Launched)
-    }
-}
-
-/// Tells nobody.
-struct Silent;
-
-impl Witness for Silent {
-    fn built(&mut self, _: &DomainConfig, _: Option<&str>) {}
-    fn unpaused(&mut self, _: &DomainName) {}
-    fn ready(&mut self, _: &DomainName, _: &Ready) {}
-    fn late(&mut self, _: &DomainName, _: &Ready) {}
-    fn failed(&mut self, _: &build::Failure) {}
-    fn script_said(&mut self, _: &[String]) {}
-    fn came(&mut self, _: &Came) -> Result<(), measure::Error> {
-        Ok(())
-    }
 }
 
 impl Next {

@@ -36,8 +36,8 @@ pub struct Said {
     pub log: Vec<String>,
 }
 
-/// What `on_failed` of the script says about the domain of that name, whose
-/// attempt number `attempt` failed: a decision in the words of `on_failure`
+/// What `on_failed` of the script says about a domain, given by its name, the
+/// number of the attempt that failed, and why: a decision in the words of `on_failure`
 /// (`retry` without a number), or nothing.
 ///
 /// # Errors
@@ -45,14 +45,24 @@ pub struct Said {
 pub fn on_failed(
     script: &Script,
     facts: &Facts,
-    (domain, attempt, reason): (&str, u32, &str),
+    asked: (&str, u32, &str),
     limits: &Limits,
     watch: impl Watch + Send + 'static,
 ) -> Result<Said, Error> {
+    on_own_stack(script, || failed(script, facts, asked, limits, watch))
+}
+
+/// The same, on the stack of the caller.
+pub(super) fn failed(
+    script: &Script,
+    facts: &Facts,
+    (domain, attempt, reason): (&str, u32, &str),
+    limits: &Limits,
+    watch: impl Watch + 'static,
+) -> Result<Said, Error> {
     let arguments = |domain| (domain, i64::from(attempt), plain(reason, 500));
-    on_own_stack(script, || {
-        run(script, facts, limits, watch, ON_FAILED, (domain, arguments))
-    })
+    let call = (domain, arguments);
+    run(script, facts, limits, watch, ON_FAILED, call)
 }
 
 /// What `on_ready` of the script says about the domain of that name: nothing,
@@ -67,16 +77,19 @@ pub fn on_ready(
     limits: &Limits,
     watch: impl Watch + Send + 'static,
 ) -> Result<Said, Error> {
-    on_own_stack(script, || {
-        run(
-            script,
-            facts,
-            limits,
-            watch,
-            ON_READY,
-            (domain, |domain| (domain,)),
-        )
-    })
+    on_own_stack(script, || ready(script, facts, domain, limits, watch))
+}
+
+/// The same, on the stack of the caller.
+pub(super) fn ready(
+    script: &Script,
+    facts: &Facts,
+    domain: &str,
+    limits: &Limits,
+    watch: impl Watch + 'static,
+) -> Result<Said, Error> {
+    let call = (domain, |domain| (domain,));
+    run(script, facts, limits, watch, ON_READY, call)
 }
 
 fn run<A: FuncArgs>(

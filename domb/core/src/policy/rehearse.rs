@@ -17,6 +17,7 @@ use super::engine::{self, Count, on_own_stack};
 use super::error::{Error, Raised, plain};
 use super::explain::from_run;
 use super::facts::Facts;
+use super::hooks::{self, Said};
 use super::json::{from_json, to_json};
 use super::library::show;
 use super::limits::{Limit, Limits};
@@ -94,9 +95,21 @@ fn run<W: Watch + 'static>(
         let (script, limits, watch) = (script.clone(), limits.clone(), watch.clone());
         move |facts: &Facts| engine::launch(&script, facts, &limits, watch())
     };
+    let on_failed = {
+        let (script, limits, watch) = (script.clone(), limits.clone(), watch.clone());
+        move |facts: &Facts, asked: (&str, u32, &str)| {
+            hooks::failed(&script, facts, asked, &limits, watch())
+        }
+    };
+    let on_ready = {
+        let (script, limits, watch) = (script.clone(), limits.clone(), watch.clone());
+        move |facts: &Facts, name: &str| hooks::ready(&script, facts, name, &limits, watch())
+    };
     let test = Test(Rc::new(State {
         sets: sets.clone(),
         launch: Box::new(launch),
+        on_failed: Box::new(on_failed),
+        on_ready: Box::new(on_ready),
         expected: Cell::new(0),
         failed: RefCell::default(),
     }));
@@ -118,10 +131,14 @@ fn run<W: Watch + 'static>(
 }
 
 type Launch = Box<dyn Fn(&Facts) -> Result<Verdict, Error>>;
+type OnFailed = Box<dyn Fn(&Facts, (&str, u32, &str)) -> Result<Said, Error>>;
+type OnReady = Box<dyn Fn(&Facts, &str) -> Result<Said, Error>>;
 
 struct State {
     sets: BTreeMap<String, Facts>,
     launch: Launch,
+    on_failed: OnFailed,
+    on_ready: OnReady,
     expected: Cell<u32>,
     failed: RefCell<Option<(Raised, Position)>>,
 }
@@ -146,6 +163,11 @@ fn register(table: &mut Table<'_>) {
         function "facts(test, name)" -> "Facts" = Test::facts;
         /// What `launch` of this script makes of the facts.
         function "launch(test, facts)" -> "Answer" = Test::launch;
+        /// What `on_failed` of this script says about the domain of that name when
+        /// an attempt at it failed; `()` for what the configuration says.
+        function "on_failed(test, facts, name, attempt, reason)" -> "string or ()" = Test::on_failed;
+        /// What `on_ready` of this script says about the domain of that name.
+        function "on_ready(test, facts, name)" -> "string or ()" = Test::on_ready;
         /// Fails the test, with this remark, unless the condition is true.
         function "expect(test, condition, remark)" -> "()" = |c: NativeCallContext, t: &mut Test, condition: bool, remark: &str| t.expect(&c, condition, || plain(remark, 400));
         /// Fails the test unless both values are shown the same.
@@ -232,6 +254,29 @@ impl Test {
         }
     }
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "Rhai hands objects over by value"
+    )]
+    fn on_failed(
+        &mut self,
+        facts: View,
+        name: &str,
+        attempt: i64,
+        reason: &str,
+    ) -> Raises<Dynamic> {
+        let attempt = u32::try_from(attempt).map_err(|_| raise("an attempt is counted from 1"))?;
+        said((self.0.on_failed)(&facts.facts(), (name, attempt, reason)))
+    }
+
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "Rhai hands objects over by value"
+    )]
+    fn on_ready(&mut self, facts: View, name: &str) -> Raises<Dynamic> {
+        said((self.0.on_ready)(&facts.facts(), name))
+    }
+
     fn expect(
         &self,
         context: &NativeCallContext<'_>,
@@ -285,6 +330,14 @@ impl Answer {
             None => Ok(Dynamic::UNIT),
             Some(change) => from_json(key, &change.value).map_err(|what| raise(&what)),
         }
+    }
+}
+
+/// What a hook answered; its failure is one of the test.
+fn said(said: Result<Said, Error>) -> Raises<Dynamic> {
+    match said {
+        Ok(said) => Ok(said.answer.map_or(Dynamic::UNIT, Into::into)),
+        Err(error) => Err(raise(&error.to_string())),
     }
 }
 

@@ -554,6 +554,24 @@ mod rehearsals {
     }
 
     #[test]
+    fn a_test_sees_what_the_hooks_say() {
+        const HOOKS: &str = r#"
+            fn on_failed(domain, attempt, reason) { if attempt < 3 { "retry" } else { "skip" } }
+            fn test_it(t) {
+                let facts = t.facts("three");
+                t.same(t.on_failed(facts, "net", 1, "timeout: late"), "retry");
+                t.same(t.on_failed(facts, "net", 3, "timeout: late"), "skip");
+                t.same(t.on_ready(facts, "net"), ());
+            }"#;
+        let tests = tested(&format!("{LAUNCH}\n{HOOKS}")).unwrap();
+        assert_eq!(tests[0].result, Ok(()));
+        let nobody = "let a = t.on_failed(t.facts(\"three\"), \"nobody\", 1, \"\");";
+        let hook = "fn on_failed(d, a, r) { \"skip\" }";
+        let tests = tested(&format!("{LAUNCH}\n{hook}\nfn test_it(t) {{ {nobody} }}")).unwrap();
+        assert!(tests[0].result.is_err());
+    }
+
+    #[test]
     fn a_test_sees_what_launch_answers() {
         let result = one(r#"
             let a = t.launch(t.facts("three"));
