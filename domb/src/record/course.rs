@@ -101,6 +101,11 @@ impl Report {
             domain.state = DomainState::Running;
             domain.unpaused_ms = Some(now_ms());
         }
+        if let Some(build::Cause::Toolstack(error)) = error {
+            for line in &error.log {
+                console::line("libxl", line);
+            }
+        }
         self.recovery = Some(Recovery {
             name: name.to_string(),
             domid: domid.value(),
