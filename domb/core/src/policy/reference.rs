@@ -30,7 +30,7 @@ pub fn reference() -> String {
         };
         writeln!(out, "- `{}`{gives}: {}", usage(row), doc.trim()).expect(NEVER);
     }
-    out.push_str("\n## Limits\n\nA configuration can lower them and not raise them.\n\n");
+    out.push_str("\n## Limits\n\nThey are the same in every launch; nothing can raise them.\n\n");
     out.push_str("| limit | default | counts |\n|---|---:|---|\n");
     for limit in Limit::ALL {
         let (name, default, meaning) = (limit.name(), limit.default_value(), limit.meaning());
