@@ -245,8 +245,12 @@ fn beside_artefacts(set: &str) -> TempDir {
     }
     let kernel = repository("tests/fixtures/kernel/tiny.bzimage");
     fs::copy(kernel, directory.path().join("vmlinuz")).unwrap();
-    for name in ["guest.cpio", "control.cpio", "hardware.cpio"] {
-        let ramdisk = repository("tests/fixtures/ramdisk/tiny.cpio");
+    for (name, ramdisk) in [
+        ("guest.cpio", "tiny.cpio"),
+        ("control.cpio", "control.cpio"),
+        ("hardware.cpio", "tiny.cpio"),
+    ] {
+        let ramdisk = repository("tests/fixtures/ramdisk").join(ramdisk);
         fs::copy(ramdisk, directory.path().join(name)).unwrap();
     }
     directory
