@@ -7,6 +7,7 @@
 //! nothing half-built is left. What is built next, and what follows when it
 //! cannot be built, is decided in `domb_core::course`.
 
+mod before;
 mod error;
 mod failure;
 mod guard;
@@ -14,10 +15,9 @@ mod ready;
 
 use std::time::Duration;
 
-use domb_core::config::{DomainConfig, DomainName, Exit, Range, Ready, Role};
+use domb_core::config::{DomainConfig, DomainName, Range, Ready, Role};
 use domb_core::course::{Came, Course};
 use domb_core::plan;
-use domb_core::policy::{Flask, PlatformFacts};
 use domb_core::units::Mib;
 
 use crate::denials::explained;
@@ -25,6 +25,7 @@ use crate::launch::Approved;
 use crate::measure;
 use crate::toolstack::{self, State, Toolstack};
 
+use before::{labels_are_enforced, may_be_given, roles_are_filled};
 pub use error::{Cause, Error};
 pub use failure::{DecidedBy, Failure, Fallen};
 pub use guard::{Guard, Guards};
@@ -265,79 +266,6 @@ impl<'a> Site<'a> {
     }
 }
 
-/// Without an enforcing Flask a label is only a wish: libxl warns and builds
-/// the domain unlabelled (`libxl_create.c`). domb does not.
-fn labels_are_enforced(approved: &Approved, platform: &PlatformFacts) -> Result<(), Error> {
-    let flask = platform.flask.unwrap_or(Flask::Absent);
-    if flask == Flask::Enforcing {
-        return Ok(());
-    }
-    let control = approved.plan.control.as_ref();
-    if let Some(label) = control.and_then(|control| control.seclabel.clone()) {
-        return Err(Error::Control(Cause::LabelNotEnforced { label, flask }));
-    }
-    match approved
-        .plan
-        .start_order()
-        .iter()
-        .find_map(|domain| Some((domain, domain.seclabel.as_ref()?)))
-    {
-        None => Ok(()),
-        Some((domain, label)) => Err(Error::Domain {
-            name: domain.name.clone(),
-            domid: domain.domid,
-            cause: Cause::LabelNotEnforced {
-                label: label.clone(),
-                flask,
-            },
-            recover: false,
-        }),
-    }
-}
-
-/// With `exit = "domain"` nothing is built unless every role is filled by a
-/// domain that may start, at the domid where Xen wants the hardware domain.
-fn roles_are_filled(approved: &Approved, platform: &PlatformFacts) -> Result<(), Error> {
-    let config = &approved.measured.loaded.config;
-    if config.exit != Exit::Domain {
-        return Ok(());
-    }
-    for domain in config.domains.iter().filter(|it| !it.roles.is_empty()) {
-        let cause = if !approved.approval.verdict().allows(domain.name.as_str()) {
-            Err(Cause::RoleDenied)
-        } else if domain.has_role(Role::Hardware) {
-            hardware_domid(domain, platform)
-        } else {
-            Ok(())
-        };
-        cause.map_err(|cause| Error::Domain {
-            name: domain.name.clone(),
-            domid: domain.domid,
-            cause,
-            recover: false,
-        })?;
-    }
-    Ok(())
-}
-
-/// Xen makes that domain the hardware domain which its command line names, and
-/// does so for any domain that lands there.
-fn hardware_domid(domain: &DomainConfig, platform: &PlatformFacts) -> Result<(), Cause> {
-    let Some(words) = platform.xen_commandline.as_deref() else {
-        return Ok(()); // On another machine nobody knows.
-    };
-    let mut named = words
-        .split_whitespace()
-        .filter_map(|word| word.strip_prefix("hardware_dom="));
-    match named.next_back() {
-        Some(number) if number == domain.domid.to_string() => Ok(()),
-        found => Err(Cause::HardwareDomid {
-            domid: domain.domid,
-            found: found.map(str::to_owned),
-        }),
-    }
-}
-
 fn memory_is_free(domain: &DomainConfig, free: Option<Mib>) -> Result<(), Cause> {
     let need = plan::need_memory(domain);
     match free {
@@ -363,9 +291,7 @@ fn create<'t>(
     }
     // libxl finds out only when the domain is half built, and names no reason.
     for range in domain.delegated() {
-        if !toolstack.holds(range)? {
-            return Err(Cause::NotHeld(*range));
-        }
+        may_be_given(range, toolstack)?;
     }
     let kernel = kernel.sealed.path();
     let ramdisk = ramdisk.map(|ramdisk| ramdisk.sealed.path());

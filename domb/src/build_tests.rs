@@ -22,7 +22,7 @@ use crate::load::{Artefact, DomainArtefacts, Loaded};
 use crate::own_label::{self, Given, NextLabel};
 use crate::policy::Hooks;
 use crate::recovery;
-use crate::report::Report;
+use crate::report::{Report, chain, hint};
 use crate::sealed::Sealed;
 use crate::toolstack::{self, State, Toolstack};
 use crate::withhold::withhold;
@@ -50,7 +50,23 @@ struct Fake {
     known: &'static [&'static str],
     deny_relabel: bool,
     messages: RefCell<String>,
+    /// What domain 0 has not.
     keeps: Option<Range>,
+    /// The permission that Xen says Flask denied then.
+    flask_denies: Option<&'static str>,
+}
+
+impl Fake {
+    fn has(&self, range: &Range) -> bool {
+        let has = self.keeps != Some(*range);
+        if let Some(permission) = self.flask_denies.filter(|_| !has) {
+            *self.messages.borrow_mut() = format!(
+                "(XEN) avc:  denied  {{ {permission} }} for source=d0 scontext=u:r:domb_t \
+                 tcontext=u:r:iomem_t tclass=resource\n"
+            );
+        }
+        has
+    }
 }
 
 /// One time less; whether there was one left.
@@ -206,12 +222,12 @@ impl Toolstack for Fake {
     }
 
     fn holds(&self, range: &Range) -> Result<bool, toolstack::Error> {
-        Ok(self.keeps != Some(*range))
+        Ok(self.has(range))
     }
 
-    fn withhold(&self, range: &Range) -> Result<(), toolstack::Error> {
+    fn withhold(&self, range: &Range) -> Result<bool, toolstack::Error> {
         self.steps.borrow_mut().push(format!("withhold {range}"));
-        Ok(())
+        Ok(self.has(range))
     }
 
     fn console_tail(&self, domid: Domid) -> Vec<String> {
@@ -511,6 +527,47 @@ fn what_was_given_is_withheld_after_all_is_built_and_before_anything_runs() {
         fake.steps(),
         "create 7, create 9, create 42, withhold iomem fed40,1, withhold ioports 70, \
          unpause 7, unpause 9, unpause 42"
+    );
+}
+
+#[test]
+fn what_domain_0_has_not_needs_no_withholding() {
+    let fake = Fake {
+        keeps: Range::iomem("fed40,1"),
+        ..Fake::default()
+    };
+    withhold(&[fake.keeps.unwrap()], &fake).unwrap();
+    assert_eq!(fake.steps(), "withhold iomem fed40,1");
+}
+
+#[test]
+fn what_flask_keeps_domain_0_from_losing_ends_the_launch() {
+    let fake = Fake {
+        keeps: Range::iomem("fed40,1"),
+        flask_denies: Some("remove_iomem"),
+        ..Fake::default()
+    };
+    let error = withhold(&[fake.keeps.unwrap()], &fake).unwrap_err();
+    let told = chain(&error);
+    assert_eq!(told[0], "keep domain 0 from iomem fed40,1");
+    assert_eq!(
+        hint(&error).as_deref(),
+        Some("the policy in force lacks: allow domb_t iomem_t:resource remove_iomem;")
+    );
+}
+
+#[test]
+fn what_flask_does_not_let_the_boot_domain_give_is_told_with_the_rule() {
+    let fake = Fake {
+        keeps: Range::iomem("fed40,1"),
+        flask_denies: Some("add_iomem"),
+        ..Fake::default()
+    };
+    let approved = approved("iomem = [\"fed40,1\"]");
+    let (_, cause) = cause(built(&fake, &approved));
+    assert_eq!(
+        hint(&cause).as_deref(),
+        Some("the policy in force lacks: allow domb_t iomem_t:resource add_iomem;")
     );
 }
 

@@ -16,6 +16,12 @@ use crate::toolstack::{Error, Toolstack};
 pub struct Denied(Vec<Denial>);
 
 impl Denied {
+    /// None if nothing was denied.
+    #[must_use]
+    pub fn of(denials: Vec<Denial>) -> Option<Denied> {
+        (!denials.is_empty()).then_some(Denied(denials))
+    }
+
     /// Each denial once, in order.
     #[must_use]
     pub fn all(&self) -> &[Denial] {
@@ -43,24 +49,29 @@ pub fn explained<T>(
     toolstack: &dyn Toolstack,
     attempt: impl FnOnce() -> Result<T, Error>,
 ) -> Result<T, Error> {
+    let (result, denials) = heard(toolstack, attempt);
+    result.map_err(|mut error| {
+        match denials {
+            Ok(denials) => error.denied = Denied::of(denials),
+            Err(unread) => error
+                .log
+                .push(format!("what Xen said is not known: {unread}")),
+        }
+        error
+    })
+}
+
+/// Attempts something, and gives what Flask denied meanwhile, whatever came of
+/// it.
+pub fn heard<T>(
+    toolstack: &dyn Toolstack,
+    attempt: impl FnOnce() -> T,
+) -> (T, Result<Vec<Denial>, Error>) {
     // What Xen said before is no part of this attempt.
     let before = toolstack.xen_messages();
-    let mut error = match attempt() {
-        Ok(done) => return Ok(done),
-        Err(error) => error,
-    };
-    match before.and_then(|_| toolstack.xen_messages()) {
-        Ok(console) => {
-            let denials = Denial::all(&console);
-            if !denials.is_empty() {
-                error.denied = Some(Denied(denials));
-            }
-        }
-        Err(unread) => error
-            .log
-            .push(format!("what Xen said is not known: {unread}")),
-    }
-    Err(error)
+    let result = attempt();
+    let after = before.and_then(|_| toolstack.xen_messages());
+    (result, after.map(|console| Denial::all(&console)))
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use domb_core::config::DomainName;
+use domb_core::config::{DomainName, Range};
 use domb_core::course::Came;
 use domb_core::units::Domid;
 
@@ -41,6 +41,8 @@ pub struct HandedOff {
     pub own_label: Option<Given>,
     /// What the launch came to besides what was planned.
     pub came: Came,
+    /// What domain 0 is kept from.
+    pub withheld: Vec<Range>,
     /// In which order the domains are to be shut down.
     pub shutdown_order: Vec<DomainName>,
 }
@@ -99,6 +101,7 @@ pub fn hand_off(
         own_label,
         domains: site.count(),
         came: measured,
+        withheld: site.withheld(),
         shutdown_order: site.course.shutdown_order(),
     };
     site.hand_over();

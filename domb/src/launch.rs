@@ -351,9 +351,10 @@ fn hand_off(
     measurer.finish(Outcome::Launched)?;
     let withheld = built.withheld();
     withhold::withhold(&withheld, toolstack)?;
-    withhold::tell(&withheld);
+    report.withheld(&withheld);
     let handed_off = handoff::hand_off(built, next_label, &mut Teller { report, measurer })?;
     report.came(&handed_off.came);
+    report.withheld(&handed_off.withheld);
     if let Some(given) = &handed_off.own_label {
         report.label_given(given);
     }

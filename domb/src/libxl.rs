@@ -162,11 +162,37 @@ pub(crate) fn permission(range: &Range) -> Permission {
 /// build will tell.
 pub(crate) fn may_give(given: xenlight::Result<()>) -> Result<bool, Error> {
     match given {
-        Err(error) if error.is_not_permitted() => Ok(false),
+        Err(error) if error.is_not_permitted() || error.is_invalid() => Ok(false),
         Err(error) if error.is_denied() => Ok(true),
         given => Ok(given.map(|()| true)?),
     }
 }
+
+/// Takes all of it, by ever smaller parts where Xen takes the whole for
+/// another's: false if it said so of some part.
+pub(crate) fn take(
+    what: Permission,
+    from_domain_0: &dyn Fn(Permission) -> xenlight::Result<()>,
+) -> Result<bool, Error> {
+    match from_domain_0(what) {
+        Err(error) if error.is_not_permitted() => {}
+        taken => return Ok(taken.map(|()| true)?),
+    }
+    if what.count() > MOST_PARTS {
+        let found = what.count();
+        return Err(Error::new(format!(
+            "domain 0 has not all of these {found}, and domb takes no more than {MOST_PARTS} one \
+             by one\nhint: name smaller ranges, without what Xen keeps for itself"
+        )));
+    }
+    for half in what.halves().into_iter().flatten() {
+        take(half, from_domain_0)?;
+    }
+    Ok(false)
+}
+
+/// 256 MiB of I/O memory.
+const MOST_PARTS: u64 = 1 << 16;
 
 impl Toolstack for Libxl {
     fn platform(&self) -> Result<PlatformFacts, Error> {
@@ -206,11 +232,13 @@ impl Toolstack for Libxl {
     }
 
     fn holds(&self, range: &Range) -> Result<bool, Error> {
-        may_give(self.context.permit(0, permission(range), true))
+        may_give(self.context.permit(DOMAIN_0, permission(range), true))
     }
 
-    fn withhold(&self, range: &Range) -> Result<(), Error> {
-        Ok(self.context.permit(0, permission(range), false)?)
+    fn withhold(&self, range: &Range) -> Result<bool, Error> {
+        take(permission(range), &|what| {
+            self.context.permit(DOMAIN_0, what, false)
+        })
     }
 
     fn console_read(&self, domain: &DomainConfig) -> Vec<u8> {

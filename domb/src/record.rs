@@ -7,7 +7,7 @@ mod course;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use domb_core::config::{Config, DomainConfig, DomainName, Role};
+use domb_core::config::{Config, DomainConfig, DomainName, Range, Role};
 use domb_core::flask::{CONTROL_LABEL, Denial};
 use domb_core::policy::{self, Decision, Verdict};
 
@@ -39,6 +39,7 @@ impl Report {
                 changed: Vec::new(),
                 seclabel: domain.seclabel.clone(),
                 real_seclabel: None,
+                ranges: Vec::new(),
                 kernel: file(&artefacts.kernel),
                 ramdisk: artefacts.ramdisk.as_deref().map(file),
                 built_ms: None,
@@ -159,10 +160,21 @@ impl Report {
         );
         if let Some(domain) = self.domain(built.name.as_str()) {
             domain.real_seclabel = label.map(str::to_owned);
+            domain.ranges = built.delegated().map(ToString::to_string).collect();
             domain.state = DomainState::Built;
             domain.built_ms = Some(now_ms());
         }
         self.owned_by(built);
+    }
+
+    /// These ranges are domain 0's no longer.
+    pub fn withheld(&mut self, ranges: &[Range]) {
+        for range in ranges.iter().map(ToString::to_string) {
+            if !self.withheld.contains(&range) {
+                console::line("handoff", &format!("domain 0 is kept from {range}"));
+                self.withheld.push(range);
+            }
+        }
     }
 
     /// A domain has what its roles say, and domain 0 no longer.

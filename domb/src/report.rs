@@ -62,6 +62,10 @@ pub struct Report {
     /// In which order the domains that run are to be shut down.
     #[serde(default)]
     pub shutdown_order: Vec<String>,
+    /// The ranges that were taken from domain 0, and with it from the hardware
+    /// domain, before any domain ran.
+    #[serde(default)]
+    pub withheld: Vec<String>,
     /// The recovery domain, where one was started or should have been.
     #[serde(default)]
     pub recovery: Option<Recovery>,
@@ -184,6 +188,9 @@ pub struct Domain {
     /// it was not built, or Xen has no labels.
     #[serde(default)]
     pub real_seclabel: Option<String>,
+    /// The ranges of the machine that it was given when it was built.
+    #[serde(default)]
+    pub ranges: Vec<String>,
     /// Its kernel.
     pub kernel: File,
     /// Its ramdisk.
@@ -301,6 +308,7 @@ impl Report {
             own_label: None,
             failures: Vec::new(),
             shutdown_order: Vec::new(),
+            withheld: Vec::new(),
             recovery: None,
             warnings: Vec::new(),
         }

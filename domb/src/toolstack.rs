@@ -62,11 +62,12 @@ pub trait Toolstack {
     fn holds(&self, range: &Range) -> Result<bool, Error>;
 
     /// Keeps domain 0, which has the devices, from `range` from now on. What
-    /// it has mapped of it stays mapped.
+    /// it has mapped of it stays mapped. False where Xen said of some of it
+    /// that domain 0 may not: then it has it not, or Flask denied the step.
     ///
     /// # Errors
     /// Domain 0 may still have it.
-    fn withhold(&self, range: &Range) -> Result<(), Error>;
+    fn withhold(&self, range: &Range) -> Result<bool, Error>;
 
     /// The last lines the domain wrote to its console and nobody read yet;
     /// empty where it has none. Reading takes them away.
@@ -277,10 +278,10 @@ impl Toolstack for DryRun {
         Ok(true)
     }
 
-    fn withhold(&self, range: &Range) -> Result<(), Error> {
+    fn withhold(&self, range: &Range) -> Result<bool, Error> {
         let range = range.to_string();
         self.note(Step::Withhold { range });
-        Ok(())
+        Ok(true)
     }
 
     fn console_tail(&self, _domid: Domid) -> Vec<String> {

@@ -8,7 +8,7 @@
 
 use domb_core::config::Range;
 
-use crate::console;
+use crate::denials::{Denied, heard};
 use crate::toolstack::{self, Toolstack};
 
 /// Keeps domain 0 from these ranges.
@@ -17,7 +17,7 @@ use crate::toolstack::{self, Toolstack};
 /// The first range that it may still have.
 pub fn withhold(withheld: &[Range], toolstack: &dyn Toolstack) -> Result<(), Error> {
     for range in withheld {
-        toolstack.withhold(range).map_err(|source| Error {
+        taken(range, toolstack).map_err(|source| Error {
             range: *range,
             source,
         })?;
@@ -25,10 +25,20 @@ pub fn withhold(withheld: &[Range], toolstack: &dyn Toolstack) -> Result<(), Err
     Ok(())
 }
 
-/// Says what was withheld.
-pub fn tell(withheld: &[Range]) {
-    for range in withheld {
-        console::line("handoff", &format!("domain 0 is kept from {range}"));
+/// Xen says "not permitted" of a range that domain 0 has not, and of one that
+/// Flask does not let it lose. Only its console tells the two apart.
+fn taken(range: &Range, toolstack: &dyn Toolstack) -> Result<(), toolstack::Error> {
+    let (result, denials) = heard(toolstack, || toolstack.withhold(range));
+    if result? {
+        return Ok(());
+    }
+    let denials = denials?;
+    match Denied::of(denials) {
+        None => Ok(()),
+        denied => Err(toolstack::Error {
+            denied,
+            ..toolstack::Error::new("Xen does not let the boot domain give it up")
+        }),
     }
 }
 

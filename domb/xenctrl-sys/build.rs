@@ -20,6 +20,7 @@ const FUNCTIONS: &[&str] = &[
     "xc_domain_iomem_permission",
     "xc_domain_ioport_permission",
     "xc_domain_irq_permission",
+    "xc_physdev_map_pirq",
     // What is asked of the hypervisor before there is a XenStore, which libxl needs.
     "xc_version",
     "xc_physinfo",

@@ -327,8 +327,10 @@ impl Toolstack for StoreToolstack {
         libxl::may_give(self.hypervisor.permit(0, libxl::permission(range), true))
     }
 
-    fn withhold(&self, range: &Range) -> Result<(), Error> {
-        Ok(self.hypervisor.permit(0, libxl::permission(range), false)?)
+    fn withhold(&self, range: &Range) -> Result<bool, Error> {
+        libxl::take(libxl::permission(range), &|what| {
+            self.hypervisor.permit(0, what, false)
+        })
     }
 
     fn console_read(&self, domain: &DomainConfig) -> Vec<u8> {

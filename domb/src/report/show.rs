@@ -123,6 +123,12 @@ fn show(report: &Report) -> String {
         out.heading("shut down in this order");
         out.line(&format!("  {}", report.shutdown_order.join(", ")));
     }
+    if !report.withheld.is_empty() {
+        out.heading("withheld from domain 0 and the hardware domain");
+        for range in &report.withheld {
+            out.line(&format!("  {range}"));
+        }
+    }
     if let Some(measurement) = &report.measurement {
         show_measurement(measurement, &mut out);
     }
@@ -234,6 +240,9 @@ fn show_domain(domain: &Domain, out: &mut Text) {
             None => "Xen's own choice",
         };
         out.line(&format!("         label    {label}, {why}"));
+    }
+    for range in &domain.ranges {
+        out.line(&format!("         has      {range}"));
     }
     for (what, file) in [
         ("kernel", Some(&domain.kernel)),

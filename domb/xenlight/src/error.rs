@@ -10,6 +10,7 @@ use libxl_sys::libxl_error as xl;
 /// `errno` of Linux (`asm-generic/errno-base.h`), which Xen's are as well.
 const EPERM: i32 = 1;
 const EACCES: i32 = 13;
+const EINVAL: i32 = 22;
 
 /// `Result` with this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
@@ -130,6 +131,12 @@ impl Error {
     #[must_use]
     pub fn is_not_permitted(&self) -> bool {
         self.errno() == Some(EPERM)
+    }
+
+    /// Whether the hypervisor knows no such thing (EINVAL).
+    #[must_use]
+    pub fn is_invalid(&self) -> bool {
+        self.errno() == Some(EINVAL)
     }
 
     /// Whether Flask refused (EACCES).
