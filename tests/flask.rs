@@ -109,6 +109,59 @@ fn a_label_is_answered_with_the_rules_it_lacks() {
     assert!(text.contains("hint: did you mean `guest_t`?"), "{text}");
 }
 
+/// What `domb policy label` says of a type of the policy for `exit = "domain"`.
+fn label(kind: &str, words: &[&str]) -> (Option<i32>, String) {
+    let file = fixture("domain.policy");
+    let label = format!("system_u:system_r:{kind}");
+    let output = policy(&[&["label", file.to_str().unwrap(), &label], words].concat());
+    (
+        output.status.code(),
+        String::from_utf8(output.stdout).unwrap(),
+    )
+}
+
+#[test]
+fn a_label_made_for_a_role_is_answered_for_that_role() {
+    for (kind, role) in [
+        ("ctrl_t", "control"),
+        ("hwdom_t", "hardware"),
+        ("xenstore_t", "xenstore"),
+        ("recovery_t", "recovery"),
+    ] {
+        let (code, text) = label(kind, &["--role", role]);
+        assert_eq!(code, Some(0), "{text}");
+        assert!(
+            text.contains(&format!("\n    roles = [\"{role}\"]: ")),
+            "{text}"
+        );
+    }
+    let (code, text) = label("ctrl_t", &["--role", "hardware"]);
+    assert_eq!(code, Some(3), "{text}");
+    let rule = "allow domb_t ctrl_t:domain2 { create_hardware_domain };";
+    assert!(text.contains(rule), "{text}");
+}
+
+#[test]
+fn without_a_role_each_is_tried_and_the_ones_that_can_be_are_named() {
+    let (code, text) = label("hwdom_t", &[]);
+    assert_eq!(code, Some(0), "{text}");
+    assert_eq!(
+        text,
+        "system_u:system_r:domb_t may build system_u:system_r:hwdom_t\n    \
+         roles = [\"hardware\"]: XenStore from system_u:system_r:xenstore_t, \
+         its console from system_u:system_r:ctrl_t\n"
+    );
+    let (code, text) = label("guest_t", &["--type", "pvh"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("\n    no roles: "), "{text}");
+    // Served by the boot domain, it would not reach its store.
+    let boot = "system_u:system_r:domb_t";
+    let (code, text) = label("guest_t", &["--store", boot, "--console", boot]);
+    assert_eq!(code, Some(3), "{text}");
+    let rule = "allow guest_t_channel domb_t:event { bind };";
+    assert!(text.contains(rule), "{text}");
+}
+
 #[test]
 fn a_file_that_is_no_policy_is_told_apart_from_a_bad_one() {
     let source = fixture("../../config/good-label-shared.toml");

@@ -5,17 +5,16 @@
 //! Trusts no file. The answers are domb-core's; here they become words and an
 //! exit code.
 
-use std::fmt::Write as _;
+mod label;
+
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand, ValueEnum};
-use domb_core::flask::{
-    self, Accepted, AcceptedError, Builder, DomainKind, Judged, LabelError, Policy, check_label,
-    compare,
-};
+use clap::{Args, Subcommand};
+use domb_core::flask::{self, Accepted, AcceptedError, Judged, LabelError, Policy, compare};
 
+use self::label::Label;
 use crate::exit::Exit;
 use crate::output;
 
@@ -44,30 +43,6 @@ struct Compare {
     /// Print the accepted findings too, with their reasons
     #[arg(long)]
     all: bool,
-}
-
-#[derive(Args)]
-struct Label {
-    /// The compiled policy
-    policy: PathBuf,
-    /// The label, as user:role:type
-    label: String,
-    /// The domain's type
-    #[arg(long, value_name = "TYPE", default_value = "pv")]
-    r#type: Kind,
-    /// The label of the xenstore domain, if it is not the boot domain
-    #[arg(long, value_name = "LABEL")]
-    store: Option<String>,
-    /// The label of the console domain, if it is not the boot domain
-    #[arg(long, value_name = "LABEL")]
-    console: Option<String>,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Kind {
-    Pv,
-    Pvh,
-    Hardware,
 }
 
 /// Why there is no answer.
@@ -147,45 +122,6 @@ impl Compare {
             comparison.domain_0.join(", ")
         ));
         lines.join("\n") + "\n"
-    }
-}
-
-impl Label {
-    fn answer(&self) -> Result<(String, Exit), Error> {
-        let policy = read_policy(&self.policy)?;
-        let context = |text: &String| {
-            policy
-                .label(text)
-                .map_err(|source| Error::Label(text.clone(), source))
-        };
-        let mut builder = Builder::boot_domain(&policy);
-        if let Some(store) = &self.store {
-            builder.store = context(store)?;
-        }
-        if let Some(console) = &self.console {
-            builder.console = context(console)?;
-        }
-        let kind = match self.r#type {
-            Kind::Pv => DomainKind::Pv,
-            Kind::Pvh => DomainKind::Pvh,
-            Kind::Hardware => DomainKind::Hardware,
-        };
-        let missing = check_label(&policy, &builder, &self.label, kind)
-            .map_err(|source| Error::Label(self.label.clone(), source))?;
-        let by = policy.label_text(policy.boot_domain());
-        if missing.is_empty() {
-            return Ok((format!("{by} may build {}\n", self.label), Exit::Success));
-        }
-        let mut text = format!("{by} may not build {}; the policy lacks:\n", self.label);
-        for rule in missing {
-            let note = if rule.constrained {
-                "  # there, but a constraint, role or bound takes it away"
-            } else {
-                ""
-            };
-            writeln!(text, "    {rule}{note}").expect("writing to a String cannot fail");
-        }
-        Ok((text, Exit::Config))
     }
 }
 

@@ -3,10 +3,11 @@
 //! whether the boot domain may build a domain with it, and whether it may
 //! become the control domain. What is not so would end the launch.
 
+use super::builder::{Builder, DomainKind, Services};
 use super::label::{Context, LabelError};
-use super::needs::{Builder, DomainKind, MissingRule, check_label};
+use super::needs::{MissingRule, check_label};
 use super::policydb::Policy;
-use crate::config::{Config, DomainConfig, DomainType, Exit, Role, Seclabel};
+use crate::config::{Config, DomainConfig, Exit, Role, Seclabel};
 use crate::diagnostic::Diagnostic;
 use crate::explain::Code;
 
@@ -56,7 +57,7 @@ impl Check<'_> {
         };
         let fault = match &written.of {
             None => self.succession(&context),
-            Some(name) => self.buildable(self.config.domain(name.as_str())?, label),
+            Some(name) => self.buildable(self.config.domain(name.as_str())?, label, &context),
         };
         fault.map(|fault| fault.at(written.span.clone()).key(&written.key))
     }
@@ -73,13 +74,15 @@ impl Check<'_> {
             .hint(hint)
     }
 
-    fn buildable(&self, domain: &DomainConfig, label: &str) -> Option<Diagnostic> {
-        let kind = match domain.kind {
-            _ if domain.has_role(Role::Hardware) => DomainKind::Hardware,
-            DomainType::Pv => DomainKind::Pv,
-            DomainType::Pvh => DomainKind::Pvh,
-        };
-        let missing = match check_label(self.policy, &self.builder(domain), label, kind) {
+    fn buildable(
+        &self,
+        domain: &DomainConfig,
+        label: &str,
+        context: &Context,
+    ) -> Option<Diagnostic> {
+        let kind = DomainKind::of(&domain.roles, domain.kind);
+        let by = Builder::of(self.policy, &domain.roles, *context, self.services());
+        let missing = match check_label(self.policy, &by, label, kind) {
             Ok(missing) => missing,
             Err(error) => return Some(self.unknown(&error)),
         };
@@ -92,24 +95,16 @@ impl Check<'_> {
         })
     }
 
-    /// Who builds the domain and serves its store and its console. What the
-    /// xenstore domain says is read by the boot domain.
-    fn builder(&self, domain: &DomainConfig) -> Builder {
-        let mut builder = Builder::boot_domain(self.policy);
+    /// The labels of those who have the roles.
+    fn services(&self) -> Services {
         let label_of = |role: Role| {
             let holder = self.config.with_role(role)?;
             self.policy.label(holder.seclabel.as_deref()?).ok()
         };
-        if domain.has_role(Role::Xenstore) {
-            return builder;
+        Services {
+            store: label_of(Role::Xenstore),
+            console: label_of(Role::Control),
         }
-        if let Some(store) = label_of(Role::Xenstore) {
-            builder.store = store;
-        }
-        if let Some(console) = label_of(Role::Control) {
-            builder.console = console;
-        }
-        builder
     }
 
     /// Whether the boot domain may take the label itself.

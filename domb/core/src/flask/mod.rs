@@ -12,6 +12,7 @@
 mod accepted;
 mod access;
 mod bits;
+mod builder;
 mod compare;
 mod configuration;
 mod constraint;
@@ -29,12 +30,13 @@ mod symbols;
 mod tests;
 
 pub use accepted::{Accepted, AcceptedError, Judged};
+pub use builder::{Builder, DomainKind, Services};
 pub use compare::{Comparison, Finding, Weakness, compare};
 pub use configuration::{CONTROL_LABEL, check_configuration};
 pub use denial::Denial;
 pub use error::Error;
 pub use label::{Context, LabelError};
-pub use needs::{Builder, DomainKind, MissingRule, check_label};
+pub use needs::{MissingRule, check_label};
 pub use permissions::{Level, Permission, Permissions};
 pub use policydb::Policy;
 pub use questions::{Difference, Question};

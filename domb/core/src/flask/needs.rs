@@ -9,30 +9,9 @@
 
 use std::fmt;
 
+use super::builder::{Builder, DomainKind};
 use super::label::{Context, LabelError};
 use super::policydb::Policy;
-
-/// The labels of those who have to do with a new domain.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Builder {
-    /// Who builds it.
-    pub builder: Context,
-    /// Who serves XenStore to it.
-    pub store: Context,
-    /// Who serves its console.
-    pub console: Context,
-}
-
-/// What sort of domain is built.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum DomainKind {
-    /// A paravirtualised domain.
-    Pv,
-    /// A PVH domain.
-    Pvh,
-    /// The PV domain that becomes the hardware domain.
-    Hardware,
-}
 
 /// A rule without which the domain cannot be built, or not reached by its
 /// store and console.
@@ -49,20 +28,6 @@ pub struct MissingRule {
     /// Whether the rules are there and a constraint, a role or a bound of the
     /// policy takes them away.
     pub constrained: bool,
-}
-
-impl Builder {
-    /// The boot domain of `policy`, serving store and console itself, as it
-    /// does with `exit = "process"`.
-    #[must_use]
-    pub fn boot_domain(policy: &Policy) -> Builder {
-        let boot = *policy.boot_domain();
-        Builder {
-            builder: boot,
-            store: boot,
-            console: boot,
-        }
-    }
 }
 
 /// The rules that `policy` lacks for a domain of this kind to be built with

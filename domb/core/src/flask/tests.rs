@@ -7,10 +7,11 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::accepted::Accepted;
+use super::builder::{Builder, DomainKind};
 use super::compare::{Finding, Weakness, compare};
 use super::error::Error;
 use super::label::LabelError;
-use super::needs::{Builder, DomainKind, check_label};
+use super::needs::check_label;
 use super::permissions::{Level, Permissions};
 use super::policydb::Policy;
 
