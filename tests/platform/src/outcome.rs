@@ -56,11 +56,8 @@ pub struct Listed {
 pub struct StepOutcome {
     /// Its exit status.
     pub exit: Option<i32>,
-    /// Seconds it took, by the control domain's clock.
-    pub seconds: f32,
     /// Its output, both streams.
     pub lines: Vec<String>,
-    begun: f32,
 }
 
 impl Outcome {
@@ -195,17 +192,12 @@ impl Outcome {
 
     /// `NAME begins SECONDS` or `NAME exit=STATUS SECONDS`.
     fn step_edge(&mut self, text: &str) {
-        let [name, what, seconds] = text.split_whitespace().collect::<Vec<_>>()[..] else {
+        let [name, what, _seconds] = text.split_whitespace().collect::<Vec<_>>()[..] else {
             return;
         };
-        let seconds: f32 = seconds.parse().unwrap_or(f32::NAN);
         let step = self.steps.entry(name.to_owned()).or_default();
-        match what.strip_prefix("exit=") {
-            None => step.begun = seconds,
-            Some(status) => {
-                step.exit = status.parse().ok();
-                step.seconds = seconds - step.begun;
-            }
+        if let Some(status) = what.strip_prefix("exit=") {
+            step.exit = status.parse().ok();
         }
     }
 }
@@ -315,7 +307,7 @@ control: finally: net                                 7    96     1     -b----  
         );
         assert_eq!(outcome.finally, outcome.domains);
         let step = outcome.step("denied").unwrap();
-        assert_eq!((step.exit, step.seconds), (Some(7), 1.5));
+        assert_eq!(step.exit, Some(7));
         assert_eq!(step.report().unwrap()["exit_code"], 7);
         assert_eq!(step.domains()[0].domid, 9);
     }

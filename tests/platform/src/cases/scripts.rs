@@ -163,13 +163,11 @@ fn undecided(name: &str, domid: u16, script: &str) -> Step {
     launch_step(name, &[domain(name, domid, "")], Some(script))
 }
 
-/// Exit code 6, no domain, and not later than a patient person would wait.
+/// Exit code 6 and no domain. Whether the clock or the work ends a script that
+/// would not end depends on the machine, and does not matter.
 fn no_verdict(outcome: &Outcome, name: &str) -> Result<()> {
     let step = outcome.step(name)?;
     ended_with(step, 6)?;
     step.find(&["launch.rhai"])?;
-    ensure(step.seconds < 60.0, || {
-        format!("it took {} s", step.seconds)
-    })?;
     standing(step, &[])
 }
