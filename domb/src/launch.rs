@@ -21,13 +21,13 @@
 //! 6. Every launch ends with a report, whatever its end was.
 
 mod error;
+mod next;
 mod teller;
 
 use std::fs;
 use std::path::PathBuf;
-use std::rc::Rc;
 
-use domb_core::config::{self, AfterFailure, Config, Control, Reclaim, Role};
+use domb_core::config::{self, Config, Role};
 use domb_core::measure::{Artefacts, Bank, Ending, Outcome, final_event};
 use domb_core::plan::Step;
 use domb_core::policy::{Approval, Verdict};
@@ -37,7 +37,7 @@ use crate::console;
 use crate::exit::Exit;
 use crate::handoff::{self, HandedOff};
 use crate::in_force;
-use crate::load::{self, Artefact, Loaded, Source};
+use crate::load::{self, Loaded, Source};
 use crate::measure::{self, Measurer};
 use crate::own_label::NextLabel;
 use crate::policy::{self, Hooks};
@@ -48,6 +48,7 @@ use crate::tpm::TpmDevice;
 use crate::withhold;
 
 pub use error::Error;
+pub use next::Next;
 use teller::{Silent, Teller};
 
 /// What a launch is asked to do.
@@ -99,7 +100,7 @@ pub struct Approved {
 pub struct Ended {
     /// The platform that runs, or nothing does.
     pub result: Result<HandedOff, Error>,
-    /// What PID 1 is to become; known once the configuration is loaded.
+    /// What PID 1 is to become; known once the configuration is read.
     pub next: Option<Next>,
     /// The recovery domain runs, and nothing else does.
     pub recovered: Option<Recovered>,
@@ -115,34 +116,21 @@ impl Ended {
     }
 }
 
-/// What PID 1 is to become.
-pub struct Next {
-    /// How it leaves.
-    pub exit: config::Exit,
-    /// What becomes of this domain, where it halts.
-    pub reclaim: Reclaim,
-    /// `[control]`.
-    pub control: Option<Control>,
-    /// The control domain's root, sealed.
-    pub ramdisk: Option<Rc<Artefact>>,
-    /// What to do when the launch did not succeed.
-    pub after_failure: AfterFailure,
-}
-
 /// Launches the platform that `options.config` describes, and reports it.
 pub fn launch(options: &Options, source: Source<'_>, toolstack: &dyn Toolstack) -> Ended {
     let mut report = Report::new(&options.config);
     report.begin("config");
     let loaded = match load::load(&options.config, source) {
         Ok(loaded) => loaded,
-        Err(error) => {
-            not_loaded(options, source, &error, &mut report);
-            let result = Err(Error::Load(error));
+        Err(unloaded) => {
+            not_loaded(options, source, &unloaded.error, &mut report);
+            let next = Next::of_unloaded(&unloaded);
+            let result = Err(Error::from(unloaded));
             report.told(&result);
             report.save(&options.report);
             return Ended {
                 result,
-                next: None,
+                next,
                 recovered: None,
             };
         }
@@ -360,16 +348,4 @@ fn hand_off(
     }
     report.end(&format!("{} domains running", handed_off.domains));
     Ok(handed_off)
-}
-
-impl Next {
-    fn of(loaded: &Loaded) -> Next {
-        Next {
-            exit: loaded.config.exit,
-            reclaim: loaded.config.reclaim,
-            control: loaded.config.control.clone(),
-            ramdisk: loaded.control_ramdisk.clone(),
-            after_failure: loaded.config.after_failure,
-        }
-    }
 }

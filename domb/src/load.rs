@@ -15,6 +15,7 @@ mod loader;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -26,7 +27,7 @@ pub use error::{Cause, Error};
 use loader::Loader;
 
 use crate::kernel;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, sha256_hex};
 use crate::sealed::Sealed;
 
 /// A configuration whose artefacts are all in sealed memory.
@@ -132,6 +133,19 @@ pub struct Artefact {
     pub promised_sha256: Option<String>,
 }
 
+impl Artefact {
+    /// Whether its bytes are those that the image's manifest promises; so is
+    /// whatever no image was made from.
+    #[must_use]
+    pub fn is_as_promised(&self) -> bool {
+        let Some(promised) = &self.promised_sha256 else {
+            return true;
+        };
+        let bytes = self.sealed.read();
+        bytes.is_ok_and(|bytes| sha256_hex(&bytes) == *promised)
+    }
+}
+
 /// Where artefacts are read from.
 #[derive(Clone, Copy, Debug)]
 pub enum Source<'a> {
@@ -142,25 +156,52 @@ pub enum Source<'a> {
     Image(&'a Manifest),
 }
 
+/// What there is of a configuration of which an artefact could not be loaded:
+/// nothing to launch, but what it says of a launch that did not succeed.
+#[derive(Debug)]
+pub struct Unloaded {
+    /// Why it could not.
+    pub error: Error,
+    /// The configuration, where it is one.
+    pub config: Option<Box<Config>>,
+    /// The control domain's root as a plain newc archive, where one is named
+    /// and could be sealed.
+    pub control_ramdisk: Option<Rc<Artefact>>,
+}
+
+impl From<Error> for Unloaded {
+    fn from(error: Error) -> Unloaded {
+        Unloaded {
+            error,
+            config: None,
+            control_ramdisk: None,
+        }
+    }
+}
+
 /// Reads `path` and seals everything it names.
 ///
 /// # Errors
 /// The configuration's faults, or the first artefact that cannot be used.
-pub fn load(path: &Path, source: Source<'_>) -> Result<Loaded, Error> {
+pub fn load(path: &Path, source: Source<'_>) -> Result<Loaded, Unloaded> {
     let config = config(path)?;
     let base = path.parent().unwrap_or(Path::new("."));
     let mut loader = Loader::new(base, source);
+    artefacts(&config, &mut loader).map_err(|error| Unloaded {
+        error,
+        // Sealed already, unless it comes after what failed, or is it.
+        control_ramdisk: loader.control_ramdisk(&config).unwrap_or_default(),
+        config: Some(Box::new(config)),
+    })
+}
+
+fn artefacts(config: &Config, loader: &mut Loader<'_>) -> Result<Loaded, Error> {
     let script = loader.optional(config.script.as_deref(), &ArtefactKind::Script)?;
     let flask_policy = match &config.flask_policy {
         Some(path) => Some(loader.flask_policy(path)?),
         None => None,
     };
-    let control_ramdisk = match &config.control {
-        Some(control) => {
-            loader.optional(control.ramdisk.as_deref(), &ArtefactKind::ControlRamdisk)?
-        }
-        None => None,
-    };
+    let control_ramdisk = loader.control_ramdisk(config)?;
     let mut domains = BTreeMap::new();
     for domain in &config.domains {
         let kind = ArtefactKind::Kernel(domain.name.clone());
@@ -176,14 +217,13 @@ pub fn load(path: &Path, source: Source<'_>) -> Result<Loaded, Error> {
         };
         domains.insert(domain.name.clone(), files);
     }
-    let warnings = loader.warnings;
     Ok(Loaded {
-        config,
+        config: config.clone(),
         script,
         flask_policy,
         control_ramdisk,
         domains,
-        warnings,
+        warnings: mem::take(&mut loader.warnings),
     })
 }
 

@@ -3,7 +3,8 @@
 //!
 //! The root is the image that `domb image` made: no shell, no disk, no
 //! network. Whatever goes wrong ends in what the configuration's
-//! `after_failure` says; before the configuration can be read, in a halt.
+//! `after_failure` says; where it cannot be read, in a halt, and so does
+//! `"continue"` before the launch has begun.
 //! A panic ends PID 1, the kernel and (while domain 0 is the hardware domain)
 //! the machine.
 
@@ -190,6 +191,14 @@ fn after_failure(next: Option<Next>, toolstack: Box<dyn Toolstack>) -> Exit {
             console::line("exit", "after_failure = reboot: the machine reboots");
             power::reboot()
         }
+        AfterFailure::Continue if !next.as_ref().is_some_and(Next::has_root) => {
+            console::line(
+                "exit",
+                "after_failure = continue, but the control domain's ramdisk is missing or damaged: \
+                 the machine halts",
+            );
+            power::halt()
+        }
         AfterFailure::Continue => {
             console::line("exit", "after_failure = continue: on to the control domain");
             // Nobody gets the boot domain's label, however the launch ended.
@@ -214,10 +223,17 @@ fn failed_to_leave(code: Code) {
     console::line("FAILED", &text);
 }
 
+/// No launch has begun: there is no control domain to go on to, because the
+/// PCR is still open and nobody gave up the boot domain's label.
 fn fail_before_launch(error: &Error) -> Exit {
     let mut report = Report::new(Path::new(CONFIGURATION));
     report.failed_before_launch("boot", error.into(), error);
     report.save(Path::new(REPORT));
+    let config = load::config(Path::new(CONFIGURATION));
+    if config.is_ok_and(|config| config.after_failure == AfterFailure::Reboot) {
+        console::line("exit", "nothing was built: the machine reboots");
+        return power::reboot();
+    }
     console::line("exit", "nothing was built: the machine halts");
     power::halt()
 }

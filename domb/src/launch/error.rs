@@ -50,6 +50,12 @@ pub enum Error {
     HandOff(#[from] handoff::Error),
 }
 
+impl From<load::Unloaded> for Error {
+    fn from(unloaded: load::Unloaded) -> Error {
+        Error::Load(unloaded.error)
+    }
+}
+
 /// Every domain's reason, or the one reason of a launch denied as a whole.
 fn reasons(verdict: &Verdict) -> String {
     if let Some(reason) = verdict.refused() {

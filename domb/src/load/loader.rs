@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use domb_core::config::{ArtefactKind, DomainConfig, resolve};
+use domb_core::config::{ArtefactKind, Config, DomainConfig, resolve};
 use domb_core::flask::Policy;
 use domb_core::measure::Original;
 
@@ -55,6 +55,15 @@ impl<'a> Loader<'a> {
             images.insert(image.name.clone(), Image { kernel, ramdisk });
         }
         Ok(images)
+    }
+
+    pub(super) fn control_ramdisk(
+        &mut self,
+        config: &Config,
+    ) -> Result<Option<Rc<Artefact>>, Error> {
+        let control = config.control.as_ref();
+        let written = control.and_then(|control| control.ramdisk.as_deref());
+        self.optional(written, &ArtefactKind::ControlRamdisk)
     }
 
     pub(super) fn optional(
