@@ -79,6 +79,22 @@ manages([dom0_t], [$1])
 define([guest_labels], ifelse(defn([guest_labels]), [], [[$1]], [defn([guest_labels])[,$1]]))dnl
 ])dnl
 dnl
+dnl holds(LABEL)
+dnl   Domains labelled LABEL may be given ranges of the machine: pages of I/O
+dnl   memory, I/O ports, interrupts. Which, the launch configuration says; the
+dnl   boot domain gives them, and after it nobody can.
+define([holds], [
+allow domb_t $1:resource add;
+allow $1 { irq_t ioport_t iomem_t }:resource { use_iommu use_iommu_nointremap use_noiommu };
+])dnl
+dnl
+dnl device_label(NAME)
+dnl   A guest_label() for a domain with devices of its own.
+define([device_label], [
+guest_label([$1])
+holds([$1])
+])dnl
+dnl
 dnl for_each(VARIABLE, (A,B,...), BODY)
 define([for_each], [pushdef([$1])_for_each([$1], $2, [$3])popdef([$1])])dnl
 define([_first], [$1])dnl
