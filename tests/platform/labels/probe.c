@@ -8,6 +8,7 @@
  *   probe grant DOMID   map a grant of that domain
  *   probe destroy DOMID destroy that domain
  *   probe sleep         put the machine into ACPI state S5
+ *   probe irq NUMBER    have that interrupt delivered
  *
  * The exit status is 0 when it was refused with "not permitted", 1 when it was
  * allowed, 2 when it could not be tried or failed otherwise.
@@ -24,6 +25,7 @@
 #define __XEN_TOOLS__ 1
 #include <xen/xen.h>
 #include <xen/domctl.h>
+#include <xen/event_channel.h>
 #include <xen/grant_table.h>
 #include <xen/platform.h>
 #include <xen/sys/privcmd.h>
@@ -119,6 +121,17 @@ static int sleep_machine(int file)
     return told("sleep", hypercall(file, __HYPERVISOR_platform_op, (uintptr_t)op, 0, 0));
 }
 
+static int irq(int file, uint32_t number)
+{
+    struct evtchn_bind_pirq *op = argument();
+
+    if (!op)
+        return cannot("memory");
+    op->pirq = number;
+    return told("irq", hypercall(file, __HYPERVISOR_event_channel_op, EVTCHNOP_bind_pirq,
+                                 (uintptr_t)op, 0));
+}
+
 int main(int argc, char **argv)
 {
     int file = open("/dev/xen/privcmd", O_RDWR | O_CLOEXEC);
@@ -131,8 +144,10 @@ int main(int argc, char **argv)
         return grant(file, atoi(argv[2]));
     if (argc == 3 && !strcmp(argv[1], "destroy"))
         return destroy(file, atoi(argv[2]));
+    if (argc == 3 && !strcmp(argv[1], "irq"))
+        return irq(file, atoi(argv[2]));
     if (argc == 2 && !strcmp(argv[1], "sleep"))
         return sleep_machine(file);
-    fputs("usage: probe map DOMID | grant DOMID | destroy DOMID | sleep\n", stderr);
+    fputs("usage: probe map DOMID | grant DOMID | destroy DOMID | irq NUMBER | sleep\n", stderr);
     return 2;
 }

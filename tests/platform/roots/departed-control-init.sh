@@ -71,6 +71,7 @@ xl list -Z | sed 's/^/xl label: /'
 guests=$(cat /lib/guests)
 for domid in $guests; do follow_console "$domid"; done
 for domid in $guests; do await_heartbeats "$domid" 3 120; done
+for domid in $guests; do grep -h '^control: pcr' "/tmp/console-$domid.log"; done
 run_steps
 for domid in $guests; do await_heartbeats "$domid" 3 120; done
 xl list | sed 's/^/control: finally: /'

@@ -56,10 +56,41 @@ if [ -n "$probe" ]; then
     value=$(/bin/busybox devmem "$probe" 32 2>/dev/null) &&
         echo "probe $name read $value" || echo "probe $name could not"
 fi
-# A guest that was given a probe tries what its label must not allow.
+# probe_port=PORT: whether there is a serial port at it. If so, it says a line.
+if [ -n "$probe_port" ]; then
+    port() { /bin/busybox dd of=/dev/port bs=1 seek="$1" conv=notrunc 2>/dev/null; }
+    scratch=$((probe_port + 7))
+    printf Z | port $scratch
+    value=$(/bin/busybox dd if=/dev/port bs=1 skip=$scratch count=1 2>/dev/null)
+    if [ "$value" = Z ]; then
+        echo "probe $name has the port"
+        text="this is $name"
+        while [ -n "$text" ]; do
+            rest=${text#?}
+            printf %s "${text%"$rest"}" | port $((probe_port))
+            text=$rest
+        done
+    else
+        echo "probe $name has no port"
+    fi
+fi
+# tell_pcr=N: what this domain finds in the TPM.
+if [ -n "$tell_pcr" ]; then
+    /bin/busybox mkdir -p /sys
+    /bin/busybox mount -t sysfs sysfs /sys
+    for bank in /sys/class/tpm/tpm0/pcr-*; do
+        read -r value <"$bank/$tell_pcr" && echo "control: pcr ${bank##*/pcr-} $tell_pcr $value"
+    done
+fi
+# A guest that was given a probe tries what its label must not allow, or whether
+# it has an interrupt.
 if [ -e /bin/probe ]; then
     /bin/busybox insmod /lib/xen-privcmd.ko unrestricted=1 || echo "probe: no privcmd"
-    for what in map grant; do /bin/probe $what 7; done
+    if [ -n "$probe_irq" ]; then
+        /bin/probe irq "$probe_irq"
+    else
+        for what in map grant; do /bin/probe $what 7; done
+    fi
 fi
 # Nothing is started from here on: a PVH domain under emulation lives the
 # longer, the less it does. Nobody ever writes to this pipe.

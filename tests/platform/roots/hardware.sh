@@ -24,6 +24,14 @@ drive() {
         waited=$((waited + 1))
     done
     sed 's/^/hardware: /' /tmp/answer
+    # probe=ADDRESS,...: what it reads there; ports=PORT,...: the same of ports.
+    : "${probe:=}" "${ports:=}"
+    for address in $(echo "$probe" | tr , ' '); do
+        echo "hardware: page $address $(devmem "$address" 32 2>&1)"
+    done
+    for port in $(echo "$ports" | tr , ' '); do
+        echo "hardware: port $port $(dd if=/dev/port bs=1 skip=$((port)) count=1 2>/dev/null | od -An -tx1)"
+    done
     grep -c xen-pirq /proc/interrupts | sed 's/^/hardware: pirqs /'
     for bank in /sys/class/tpm/tpm0/pcr-*; do
         [ -r "$bank/13" ] && echo "control: pcr ${bank##*/pcr-} 13 $(cat "$bank/13")"

@@ -121,6 +121,7 @@ impl Bench {
             modules: vec![image.to_owned()],
             tpm: Tpm::AllBanks,
             devices: Vec::new(),
+            dump_at: None,
         }
     }
 

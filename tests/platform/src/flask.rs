@@ -69,9 +69,10 @@ pub fn probe(dir: &Path) -> Result<Vec<u8>> {
     fs::read(&to).map_err(Error::file("read", &to))
 }
 
-/// The ramdisk of a guest that first probes domain 7, then beats.
-pub fn prober(bench: &Bench, dir: &Path) -> Result<Archive> {
-    let mut archive = root::guest_ramdisk("prober")?;
+/// The ramdisk of a guest that first probes domain 7 or an interrupt, then
+/// beats.
+pub fn prober(bench: &Bench, dir: &Path, salt: &str) -> Result<Archive> {
+    let mut archive = root::guest_ramdisk(salt)?;
     let module = &bench.parts.xen_modules()[0];
     archive
         .file("bin/probe", 0o755, probe(dir)?)

@@ -35,6 +35,9 @@ pub struct MachineSpec {
     pub tpm: Tpm,
     /// More words for QEMU: the devices that a case is about.
     pub devices: Vec<String>,
+    /// Xen writes down what each domain has, once for each line with this text:
+    /// its debug key q, pressed on the serial port, which asks no domain.
+    pub dump_at: Option<&'static str>,
 }
 
 /// The TPM of a machine.
@@ -85,7 +88,10 @@ impl MachineSpec {
         let errors = logs.join("qemu.err");
         let stderr = fs::File::create(&errors).map_err(Error::file("create", &errors))?;
         command
-            .stdin(Stdio::null())
+            .stdin(match self.dump_at {
+                Some(_) => Stdio::piped(),
+                None => Stdio::null(),
+            })
             .stdout(Stdio::piped())
             .stderr(stderr);
 
@@ -95,7 +101,8 @@ impl MachineSpec {
         })?;
         let mut qemu = Qemu(child);
         let port = qemu.0.stdout.take().expect("stdout was asked to be piped");
-        let serial = Serial::follow(&self.name, port, &logs.join("serial.log"))?;
+        let keys = self.dump_at.zip(qemu.0.stdin.take());
+        let serial = Serial::follow(&self.name, port, &logs.join("serial.log"), keys)?;
         Ok(Machine {
             qemu,
             _swtpm: swtpm,
@@ -220,6 +227,7 @@ mod tests {
             modules: vec!["one".into(), "two".into()],
             tpm: Tpm::Absent,
             devices: Vec::new(),
+            dump_at: None,
         };
         assert_eq!(
             spec.initrd(),

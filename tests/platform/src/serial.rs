@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
+use std::process::ChildStdin;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -35,9 +36,19 @@ pub struct Serial {
     crash_expected: bool,
 }
 
+/// Gives the serial port's input to Xen, asks what each domain has, and gives
+/// it back to the hardware domain (`xen/drivers/char/console.c`).
+const DUMP: &[u8] = b"\x01\x01\x01q\x01\x01\x01";
+
 impl Serial {
-    /// Starts to follow `port` and to write all of it to `log`.
-    pub fn follow(machine: &str, port: impl Read + Send + 'static, log: &Path) -> Result<Serial> {
+    /// Starts to follow `port` and to write all of it to `log`; with `keys`,
+    /// presses those of [`DUMP`] at each line with that text.
+    pub fn follow(
+        machine: &str,
+        port: impl Read + Send + 'static,
+        log: &Path,
+        mut keys: Option<(&'static str, ChildStdin)>,
+    ) -> Result<Serial> {
         let mut file = File::create(log).map_err(Error::file("create", log))?;
         let (sender, incoming) = channel();
         let started = Instant::now();
@@ -53,6 +64,12 @@ impl Serial {
                     at: started.elapsed(),
                     text: plain(&raw),
                 };
+                if let Some((at, port)) = &mut keys
+                    && line.text.contains(*at)
+                    && port.write_all(DUMP).is_err()
+                {
+                    return;
+                }
                 let seconds = line.at.as_secs_f32();
                 let written = writeln!(file, "{seconds:9.3} {}", line.text);
                 if written.is_err() || sender.send(line).is_err() {
@@ -237,7 +254,7 @@ mod tests {
     fn serial(text: &str) -> (tempfile::TempDir, Serial) {
         let dir = tempfile::tempdir().unwrap();
         let port = Cursor::new(text.as_bytes().to_vec());
-        let serial = Serial::follow("m", port, &dir.path().join("serial.log")).unwrap();
+        let serial = Serial::follow("m", port, &dir.path().join("serial.log"), None).unwrap();
         (dir, serial)
     }
 
@@ -288,7 +305,7 @@ mod tests {
     fn a_deadline_ends_the_wait_while_the_machine_runs() {
         let (reader, _writer) = std::io::pipe().unwrap();
         let dir = tempfile::tempdir().unwrap();
-        let mut serial = Serial::follow("m", reader, &dir.path().join("serial.log")).unwrap();
+        let mut serial = Serial::follow("m", reader, &dir.path().join("serial.log"), None).unwrap();
         let error = serial
             .wait_for("x", Duration::from_millis(50))
             .unwrap_err()

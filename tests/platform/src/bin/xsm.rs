@@ -78,6 +78,7 @@ fn measure(xen: &Path, program: &Path, policy: &Path, runs: usize) -> Result<Sam
                 modules: vec![root.clone(), policy.to_owned()],
                 tpm: platform::Tpm::Absent,
                 devices: Vec::new(),
+                dump_at: None,
             };
             boot(&machine, &work, kind, &mut samples)?;
         }

@@ -4,7 +4,7 @@
 use std::fs;
 use std::time::Duration;
 
-use super::{domain_from, ensure, example, same_domains};
+use super::{domain_from, ensure, example, ranges, same_domains};
 use crate::bench::Bench;
 use crate::boot::{Boot, Case, End};
 use crate::departed;
@@ -27,44 +27,60 @@ pub const DOMAINS: [(&str, u16, &str); 5] = [
 /// 0 stays as an empty shell.
 #[must_use]
 pub fn full() -> Boot {
+    let mut cases = vec![
+        Case::of_boot("the-boot-domain-halts-and-all-stand", stand),
+        Case::of_boot("every-domain-has-its-label", ranges::labelled),
+        Case::of_boot("domb-adopt-reclaims-domain-0", reclaimed),
+        Case::of_boot("the-hardware-domain-drives-disk-and-network", drives),
+        Case::of_boot("the-pcr-is-what-domb-predicted", example::predicted),
+        Case::of_step(
+            "guests-go-on-for-two-minutes",
+            |_| Ok(Step::new("go-on", GO_ON)),
+            |_, outcome| passed(outcome, "go-on"),
+        ),
+        Case::of_step(
+            "the-control-domain-creates-shows-and-destroys-a-guest",
+            |_| Ok(Step::new("guest", GUEST).with("new.cfg", NEW)),
+            |_, outcome| passed(outcome, "guest"),
+        ),
+        Case::of_step(
+            "the-control-domain-cannot-stop-the-hardware-domain",
+            |_| Ok(Step::new("stop", STOP)),
+            |_, outcome| passed(outcome, "stop"),
+        ),
+    ];
+    cases.extend(ranges::cases());
     Boot {
         name: "full",
-        prepare,
+        prepare: ranges::prepare,
         end: End::PowerOff,
-        cases: vec![
-            Case::of_boot("the-boot-domain-halts-and-all-stand", stand),
-            Case::of_boot("every-domain-has-its-label", labelled),
-            Case::of_boot("domb-adopt-reclaims-domain-0", reclaimed),
-            Case::of_boot("the-hardware-domain-drives-disk-and-network", drives),
-            Case::of_boot("the-pcr-is-what-domb-predicted", example::predicted),
-            Case::of_step(
-                "guests-go-on-for-two-minutes",
-                |_| Ok(Step::new("go-on", GO_ON)),
-                |_, outcome| passed(outcome, "go-on"),
-            ),
-            Case::of_step(
-                "the-control-domain-creates-shows-and-destroys-a-guest",
-                |_| Ok(Step::new("guest", GUEST).with("new.cfg", NEW)),
-                |_, outcome| passed(outcome, "guest"),
-            ),
-            Case::of_step(
-                "the-control-domain-cannot-stop-the-hardware-domain",
-                |_| Ok(Step::new("stop", STOP)),
-                |_, outcome| passed(outcome, "stop"),
-            ),
-        ],
+        cases,
     }
 }
 
 /// The configuration of `xen-config/disaggregated` as it stands.
 pub fn prepare(bench: &Bench, name: &str, steps: &[Step]) -> Result<MachineSpec> {
-    let dir = bench.directory(name)?;
+    bench.directory(name)?;
+    prepare_with(bench, name, steps, &[], str::to_owned)
+}
+
+/// The same, changed, with labels of one's own, in a directory that is there.
+pub fn prepare_with(
+    bench: &Bench,
+    name: &str,
+    steps: &[Step],
+    rules: &[&str],
+    change: fn(&str) -> String,
+) -> Result<MachineSpec> {
+    let dir = bench.work.join(name);
     let source = host::repository().join("xen-config/disaggregated/launch.toml");
-    fs::copy(&source, dir.join("launch.toml")).map_err(Error::file("copy", &source))?;
+    let text = fs::read_to_string(&source).map_err(Error::file("read", &source))?;
+    let path = dir.join("launch.toml");
+    fs::write(&path, change(&text)).map_err(Error::file("write", &path))?;
     departed::control_root(bench, steps, "7 9")?.write(&dir.join("control.cpio"))?;
     departed::hardware_root(&bench.parts)?.write(&dir.join("hardware.cpio"))?;
     departed::guest_root()?.write(&dir.join("guest.cpio"))?;
-    departed::machine(bench, name, &[])
+    departed::machine(bench, name, rules)
 }
 
 /// Hardware and control in one domain, which has the serial port: domain 0 as
@@ -193,7 +209,12 @@ pub fn milestones(outcome: &Outcome) -> Result<Vec<(&'static str, Duration)>> {
 
 /// As the configuration asks.
 pub fn labelled(_: &Bench, outcome: &Outcome) -> Result<()> {
-    for (name, _, label) in DOMAINS {
+    have_labels(outcome, &DOMAINS)
+}
+
+/// Each has its label, by `xl` in the control domain.
+pub fn have_labels(outcome: &Outcome, domains: &[(&str, u16, &str)]) -> Result<()> {
+    for (name, _, label) in domains {
         let label = format!("system_u:system_r:{label}");
         outcome.find(&["xl label: ", &format!(" {name} "), &label])?;
     }
@@ -223,7 +244,7 @@ pub fn drives(_: &Bench, outcome: &Outcome) -> Result<()> {
     Ok(())
 }
 
-fn passed(outcome: &Outcome, step: &str) -> Result<()> {
+pub(super) fn passed(outcome: &Outcome, step: &str) -> Result<()> {
     let step = outcome.step(step)?;
     ensure(step.exit == Some(0), || step.lines.join("\n"))
 }

@@ -145,7 +145,10 @@ destroy \"$domid\"
 ";
     Ok(Step::new("build", script)
         .with("prober.cfg", xl_config("prober", "guest_t", "prober.cpio"))
-        .with("prober.cpio", flask::prober(bench, &dir)?.bytes()?))
+        .with(
+            "prober.cpio",
+            flask::prober(bench, &dir, "prober")?.bytes()?,
+        ))
 }
 
 fn built(_: &Bench, outcome: &Outcome) -> Result<()> {

@@ -14,6 +14,7 @@ pub mod first_init;
 pub mod labels;
 pub mod launches;
 pub mod measurement;
+pub mod ranges;
 pub mod readiness;
 pub mod recovery;
 pub mod role_sets;
