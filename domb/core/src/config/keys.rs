@@ -47,7 +47,7 @@ impl Section {
                 "data",
             ],
             Section::Measure => &["tpm", "pcr", "expect_initial"],
-            Section::Platform => &["memory", "xen_cmdline"],
+            Section::Platform => &["memory", "xen_cmdline", "address_bits"],
             Section::Image => &["name", "kernel", "ramdisk"],
             Section::Resource => &["iomem", "ioports", "irqs", "withheld"],
             Section::Control => &["ramdisk", "init", "args", "seclabel"],

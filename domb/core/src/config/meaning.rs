@@ -12,8 +12,8 @@ use super::{
     Resource, Uuid,
 };
 use super::{
-    departure, devices, failure, images, libxl, ready, resources, rules, seclabel, size, values,
-    xen_cmdline,
+    departure, devices, failure, images, libxl, owners, ready, resources, rules, seclabel, size,
+    values, xen_cmdline,
 };
 use crate::explain::Code;
 use crate::units::PcrIndex;
@@ -47,6 +47,10 @@ pub(super) fn config(raw: &RawConfig<'_>, bytes: &[u8], faults: &mut Faults<'_>)
         .platform_memory
         .as_ref()
         .map(|field| size::size(field, faults));
+    let address_bits = raw
+        .address_bits
+        .as_ref()
+        .map(|field| resources::address_bits(field, faults));
     let control = raw
         .control
         .as_ref()
@@ -89,7 +93,7 @@ pub(super) fn config(raw: &RawConfig<'_>, bytes: &[u8], faults: &mut Faults<'_>)
     if let Some(exit) = exit {
         departure::check(raw, exit, faults);
     }
-    resources::check(raw, &domains, faults);
+    owners::check(raw, &domains, faults);
 
     Some(Config {
         bytes: bytes.to_vec(),
@@ -108,6 +112,7 @@ pub(super) fn config(raw: &RawConfig<'_>, bytes: &[u8], faults: &mut Faults<'_>)
         control: control.map_or(Some(None), |control| control.map(Some))?,
         platform_memory: platform_memory.map_or(Some(None), |memory| memory.map(Some))?,
         xen_cmdline: raw.xen_cmdline.as_ref().map(|field| field.value.to_owned()),
+        address_bits: address_bits.map_or(Some(None), |bits| bits.map(Some))?,
         resources: resources?,
         seclabels: seclabel::all(raw, &domains),
         domains: domains.into_iter().collect::<Option<Vec<_>>>()?,

@@ -19,6 +19,7 @@ mod keys;
 mod libxl;
 mod meaning;
 mod nearest;
+mod owners;
 mod range;
 mod raw;
 mod ready;
@@ -85,6 +86,9 @@ pub struct Config {
     /// Xen's own command line where the integrator gives it: lets `domb check`
     /// hold it against the domains. A launch does not read it.
     pub xen_cmdline: Option<String>,
+    /// How many bits a physical address has, where the integrator knows it:
+    /// lets `domb check` refuse pages that cannot be there.
+    pub address_bits: Option<u8>,
     /// `[resources]`: ranges of the machine by name, in the file's order.
     pub resources: Vec<Resource>,
     /// The domains in the file's order. Never empty.

@@ -70,19 +70,20 @@ impl Range {
     /// Whether a part of one is a part of the other.
     #[must_use]
     pub fn overlaps(&self, other: &Range) -> bool {
-        let (kind, first, last) = self.span();
-        let (other_kind, other_first, other_last) = other.span();
+        let (kind, first, last) = self.bounds();
+        let (other_kind, other_first, other_last) = other.bounds();
         kind == other_kind && first <= other_last && other_first <= last
     }
 
     /// The key that a range of its kind is written under.
     #[must_use]
     pub fn key(&self) -> &'static str {
-        self.span().0
+        self.bounds().0
     }
 
-    /// Kind, first and last.
-    fn span(&self) -> (&'static str, u64, u64) {
+    /// Its key, its first and its last.
+    #[must_use]
+    pub fn bounds(&self) -> (&'static str, u64, u64) {
         match *self {
             Range::Iomem { frame, frames, .. } => ("iomem", frame, frame + (frames - 1)),
             Range::Ioports { first, last } => ("ioports", first.into(), last.into()),

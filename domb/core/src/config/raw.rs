@@ -33,6 +33,7 @@ pub(super) struct RawConfig<'t> {
     pub(super) expect_initial: Option<Field<&'t str>>,
     pub(super) platform_memory: Option<Field<&'t str>>,
     pub(super) xen_cmdline: Option<Field<&'t str>>,
+    pub(super) address_bits: Option<Field<i64>>,
     pub(super) control: Option<RawControl<'t>>,
     pub(super) data: Map<String, Value>,
     pub(super) resources: Vec<RawResource<'t>>,
@@ -209,6 +210,9 @@ pub(super) fn read<'t>(root: &'t DeTable<'t>, faults: &mut Faults<'_>) -> RawCon
         xen_cmdline: platform
             .as_ref()
             .and_then(|table| table.text("xen_cmdline", faults)),
+        address_bits: platform
+            .as_ref()
+            .and_then(|table| table.integer("address_bits", faults)),
         control: control.map(|table| read_control(table, faults)),
         data: top
             .json("data", Purpose::Data, faults)

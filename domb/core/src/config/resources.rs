@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! Ranges that domains are given: what the file says, what it means, and the
-//! rules between them. A range has one owner, and the boot domain can give
-//! only what Xen let it have.
+//! Ranges that domains are given: what the file says, and what it means. The
+//! rules between them are in `owners.rs`.
 
-use super::DomainConfig;
 use super::faults::{Faults, Field, quote};
 use super::nearest::nearest;
 use super::range::{Range, Resource};
-use super::raw::{RawConfig, RawDomain};
+use super::raw::RawDomain;
 use super::table::Table;
-use super::xen_cmdline::XenCmdline;
 use crate::diagnostic::Diagnostic;
 use crate::explain::Code;
 
@@ -23,7 +20,7 @@ pub(super) struct RawRanges<'t> {
 /// One `[resources.NAME]`.
 pub(super) struct RawResource<'t> {
     name: Field<&'t str>,
-    ranges: RawRanges<'t>,
+    pub(super) ranges: RawRanges<'t>,
     withheld: Option<Field<bool>>,
 }
 
@@ -46,7 +43,7 @@ impl<'t> RawRanges<'t> {
 
     /// The ranges that are ranges, in the order iomem, ioports, irqs. What is
     /// none was or will be reported by [`meaning`].
-    fn all(&self) -> Vec<Field<Range>> {
+    pub(super) fn all(&self) -> Vec<Field<Range>> {
         let iomem = self
             .iomem
             .iter()
@@ -128,6 +125,26 @@ fn no_range<T>(
         .at(at, Code::Range, format!("\"{shown}\" is not {what}"))
         .because("another range than the one meant could be given away")
         .hint(hint)
+}
+
+/// How many bits a physical address of the machine has. None if it is no
+/// number that a processor has; that is reported.
+pub(super) fn address_bits(field: &Field<i64>, faults: &mut Faults<'_>) -> Option<u8> {
+    let bits = u8::try_from(field.value).ok();
+    let bits = bits.filter(|bits| (32..=52).contains(bits));
+    if bits.is_none() {
+        let shown = field.value;
+        let fault = faults
+            .at(
+                field,
+                Code::RangeTooHigh,
+                format!("`address_bits` {shown} is not a number from 32 to 52"),
+            )
+            .because("no x86 machine that Xen runs on has such physical addresses")
+            .hint("/proc/cpuinfo of the machine has it: address sizes : 39 bits physical");
+        faults.add(fault);
+    }
+    bits
 }
 
 /// The named resources. None if one is wrong; that is reported.
@@ -220,112 +237,4 @@ fn unknown(field: &Field<&str>, names: &[&str], faults: &Faults<'_>) -> Diagnost
         )
         .because("the domain would be started without what it needs")
         .hint(hint)
-}
-
-/// A range that somebody has.
-struct Owned<'t> {
-    domain: usize,
-    of: &'t str,
-    range: Range,
-    at: Field<()>,
-}
-
-/// Reports every range with two owners, and every range that Xen keeps for
-/// itself.
-pub(super) fn check(
-    raw: &RawConfig<'_>,
-    domains: &[Option<DomainConfig>],
-    faults: &mut Faults<'_>,
-) {
-    let mut owned: Vec<Owned<'_>> = Vec::new();
-    for (index, (raw_domain, domain)) in raw.domains.iter().zip(domains).enumerate() {
-        let Some(domain) = domain else { continue };
-        let own = raw_domain.ranges.all();
-        let named = raw_domain.resources.iter().flat_map(|field| {
-            let resource = domain.resources.iter().find(|r| r.name == field.value);
-            let ranges = resource.into_iter().flat_map(|resource| &resource.ranges);
-            ranges.map(|range| field.with(*range)).collect::<Vec<_>>()
-        });
-        for field in own.into_iter().chain(named) {
-            let new = Owned {
-                domain: index,
-                of: domain.name.as_str(),
-                range: field.value,
-                at: field.with(()),
-            };
-            match owned.iter().find(|old| old.range.overlaps(&new.range)) {
-                Some(old) if old.domain != index => faults.add(twice(&new, old, faults)),
-                _ => owned.push(new),
-            }
-        }
-    }
-    let xen = raw
-        .xen_cmdline
-        .as_ref()
-        .map(|field| XenCmdline::parse(field.value));
-    let declared = raw.domains.iter().map(|domain| &domain.ranges);
-    let declared = declared.chain(raw.resources.iter().map(|resource| &resource.ranges));
-    for field in declared.flat_map(RawRanges::all) {
-        if let Some((_, whose)) = xens(xen)
-            .iter()
-            .find(|(range, _)| range.overlaps(&field.value))
-        {
-            let fault = faults
-                .at(
-                    &field,
-                    Code::RangeOfXen,
-                    format!("{} is Xen's own: {whose}", field.value),
-                )
-                .because("Xen lets no domain have it, so the boot domain cannot give it")
-                .hint("leave it out, or give the rest of the range only");
-            faults.add(fault);
-        }
-    }
-}
-
-fn twice(new: &Owned<'_>, old: &Owned<'_>, faults: &Faults<'_>) -> Diagnostic {
-    faults
-        .at(
-            &new.at,
-            Code::RangeTwice,
-            format!("{} belongs to {} already", new.range, quote(old.of)),
-        )
-        .also(old.at.span.clone(), "given away here first")
-        .because("two drivers of one device would undo each other's work")
-        .hint("give it to one of the two")
-}
-
-/// What Xen gives to no domain (`dom0_setup_permissions` of
-/// `xen/arch/x86/dom0_build.c`), and the serial ports that it uses itself
-/// (`ns16550_endboot` of `xen/drivers/char/ns16550.c`).
-fn xens(cmdline: Option<XenCmdline<'_>>) -> Vec<(Range, &'static str)> {
-    let ports = |first, last| Range::Ioports { first, last };
-    let pages = |frame, frames| Range::Iomem {
-        frame,
-        frames,
-        gfn: None,
-    };
-    let mut xens = vec![
-        (ports(0x20, 0x21), "the interrupt controller"),
-        (ports(0x40, 0x43), "the interval timer"),
-        (
-            ports(0x61, 0x61),
-            "the speaker's gate of the interval timer",
-        ),
-        (ports(0xa0, 0xa1), "the second interrupt controller"),
-        (ports(0xcfc, 0xcff), "PCI configuration"),
-        (pages(0xfec00, 1), "the I/O APIC"),
-        (
-            pages(0xfee00, 0x100),
-            "the local APIC and message signalled interrupts",
-        ),
-    ];
-    let Some(cmdline) = cmdline else { return xens };
-    if cmdline.com1 {
-        xens.push((ports(0x3f8, 0x3ff), "com1 of Xen's command line"));
-    }
-    if cmdline.com2 {
-        xens.push((ports(0x2f8, 0x2ff), "com2 of Xen's command line"));
-    }
-    xens
 }

@@ -117,6 +117,10 @@ fn property(section: Section, key: &str) -> (Map<String, Value>, &'static str) {
             json!({ "type": "string" }),
             "Xen's own command line, for domb check",
         ),
+        (Section::Platform, "address_bits") => (
+            json!({ "type": "integer", "minimum": 32, "maximum": 52 }),
+            "bits of a physical address, for domb check",
+        ),
         (Section::Control, "ramdisk") => (
             path(),
             "a cpio archive that becomes the control domain's root",

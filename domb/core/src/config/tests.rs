@@ -162,7 +162,7 @@ fn every_value_of_a_good_file_arrives() {
     );
     assert_eq!((net.memory, net.maxmem), (Mib(256), Mib(1024)));
     assert_eq!(net.uuid.to_string(), "1b4e28ba-2fa1-11d2-883f-0016d3cca427");
-    assert_eq!(net.seclabel.as_deref(), Some("system_u:system_r:guest_t"));
+    assert_eq!(net.seclabel.as_deref(), Some("system_u:system_r:driver_t"));
     assert_eq!(net.on_failure, OnFailure::Skip);
     assert_eq!(net.libxl["b_info"]["type.pv"]["e820_host"], true);
     assert_eq!(net.libxl["nics"][0]["mac"], "00:16:3e:00:00:01");

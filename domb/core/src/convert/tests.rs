@@ -104,6 +104,7 @@ fn what_the_bindings_cannot_say_is_listed_key_by_key() {
             "measure.pcr",
             "platform.memory",
             "platform.xen_cmdline",
+            "platform.address_bits",
             "control.ramdisk",
             "control.init",
             "control.args",
@@ -150,7 +151,7 @@ fn dtc_reads_the_device_tree_without_a_warning() {
     let source = String::from_utf8(output.stdout).unwrap();
     for line in [
         "compatible = \"hypervisor,xen\";",
-        "security-id = \"system_u:system_r:guest_t\";",
+        "security-id = \"system_u:system_r:driver_t\";",
         "memory = <0x00 0x40000>;",
         "domid = <0x07>;",
         "mode = <0x05>;",

@@ -110,6 +110,9 @@ pub enum Code {
     Image = 104,
     FlaskPolicy = 110,
     ControlInit = 111,
+    RangeDenied = 150,
+    RangeOfPvh = 151,
+    RangeTooHigh = 152,
 }
 
 impl Code {
@@ -236,7 +239,7 @@ mod tests {
 
     fn needs_files(code: Code) -> bool {
         (Code::FileMissing..Code::SharedLabel).contains(&code)
-            || [Code::FlaskPolicy, Code::ControlInit].contains(&code)
+            || [Code::FlaskPolicy, Code::ControlInit, Code::RangeDenied].contains(&code)
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! become the control domain. What is not so would end the launch.
 
 use super::builder::{Builder, DomainKind, Services};
+use super::delegation::{check_given, check_withheld};
 use super::label::{Context, LabelError};
 use super::needs::{MissingRule, check_label};
 use super::policydb::Policy;
@@ -29,6 +30,7 @@ pub fn check_configuration(policy: &Policy, config: &Config, file: &str) -> Vec<
         .iter()
         .filter_map(|label| check.label(label))
         .collect();
+    faults.extend(check.ranges());
     let written = config.seclabels.iter().any(|label| label.of.is_none());
     if config.exit == Exit::Process && !written {
         faults.extend(check.default_control());
@@ -93,6 +95,37 @@ impl Check<'_> {
                 .because("Xen would refuse a step of it, and the launch would fail")
                 .hint(hint)
         })
+    }
+
+    /// Whether each domain may have the ranges it is given, and domain 0 may
+    /// lose them.
+    fn ranges(&self) -> Vec<Diagnostic> {
+        let domains = self.config.domains.iter().filter_map(|domain| {
+            let label = domain.seclabel.as_deref();
+            // A label that the policy does not know is reported already.
+            let missing = check_given(self.policy, label, domain.delegated()).ok()?;
+            let (name, shown) = (&domain.name, label.unwrap_or("without a label of its own"));
+            let message = format!("the boot domain may not give ranges to {name}, {shown}");
+            let fault = Diagnostic::error(self.file, Code::RangeDenied, message)
+                .because("Xen would refuse it, and the domain would not be built")
+                .hint(lacking(&missing)?);
+            let mut written = self.config.seclabels.iter();
+            let written = written.find(|it| it.of.as_ref() == Some(name));
+            Some(match written {
+                Some(label) => fault.at(label.span.clone()).key(&label.key),
+                None => fault,
+            })
+        });
+        let kept = self.config.resources.iter().filter(|it| it.withheld);
+        let kept = kept.flat_map(|resource| &resource.ranges);
+        let kept = check_withheld(self.policy, kept).ok();
+        let kept = kept.and_then(|missing| lacking(&missing)).map(|hint| {
+            let message = "domain 0 may not lose what [resources] withhold";
+            Diagnostic::error(self.file, Code::RangeDenied, message)
+                .because("the hardware domain would keep it, and the launch would fail")
+                .hint(hint)
+        });
+        domains.chain(kept).collect()
     }
 
     /// The labels of those who have the roles.

@@ -84,30 +84,7 @@ struct Check<'a> {
 impl Check<'_> {
     fn missing(&self, need: &Need) -> Option<MissingRule> {
         let (source, target) = (self.context(need.source), self.context(need.target));
-        let policy = self.policy;
-        let class = policy.classes.value(need.class);
-        let has = class
-            .map(|class| policy.permission_names(class, policy.vector(&source, &target, class)));
-        let has = has.unwrap_or_default();
-        let lacks = |permission: &&&'static str| !has.contains(*permission);
-        let permissions: Vec<&'static str> =
-            need.permissions.iter().filter(lacks).copied().collect();
-        if permissions.is_empty() {
-            return None;
-        }
-        Some(MissingRule {
-            source: policy.types.name(source.kind).to_owned(),
-            target: policy.types.name(target.kind).to_owned(),
-            class: need.class,
-            constrained: class.is_some_and(|class| {
-                let ruled =
-                    policy.permission_names(class, policy.ruled(source.kind, target.kind, class));
-                permissions
-                    .iter()
-                    .all(|permission| ruled.contains(permission))
-            }),
-            permissions,
-        })
+        lacking(self.policy, &source, &target, need.class, need.permissions)
     }
 
     fn context(&self, party: Party) -> Context {
@@ -140,6 +117,38 @@ impl Check<'_> {
             kind: kind.unwrap_or(to.kind),
         }
     }
+}
+
+/// What `source` lacks of these permissions on `target`.
+pub(super) fn lacking(
+    policy: &Policy,
+    source: &Context,
+    target: &Context,
+    class: &'static str,
+    permissions: &[&'static str],
+) -> Option<MissingRule> {
+    let number = policy.classes.value(class);
+    let has =
+        number.map(|number| policy.permission_names(number, policy.vector(source, target, number)));
+    let has = has.unwrap_or_default();
+    let lacks = |permission: &&&'static str| !has.contains(*permission);
+    let permissions: Vec<&'static str> = permissions.iter().filter(lacks).copied().collect();
+    if permissions.is_empty() {
+        return None;
+    }
+    Some(MissingRule {
+        source: policy.types.name(source.kind).to_owned(),
+        target: policy.types.name(target.kind).to_owned(),
+        class,
+        constrained: number.is_some_and(|number| {
+            let ruled =
+                policy.permission_names(number, policy.ruled(source.kind, target.kind, number));
+            permissions
+                .iter()
+                .all(|permission| ruled.contains(permission))
+        }),
+        permissions,
+    })
 }
 
 impl fmt::Display for MissingRule {

@@ -27,6 +27,9 @@ pub struct Policy {
     pub(super) role_changes: Vec<(u32, u32)>,
     /// What Xen labels before any rule speaks: SID and label.
     pub(super) initial: Vec<(u32, Context)>,
+    /// What interrupts, ports and memory are labelled, where the policy says
+    /// more than the initial SIDs: in the order Xen looks.
+    pub(super) resources: Vec<(Range, Context)>,
     /// By type: itself and its attributes.
     pub(super) attributes: Vec<Bits>,
     /// Types that are not enforced; bit n stands for the type with value n.
@@ -43,6 +46,10 @@ pub(super) mod sid {
     pub(in crate::flask) const DOM0: u32 = 3;
     pub(in crate::flask) const DOMIO: u32 = 4;
     pub(in crate::flask) const SECURITY: u32 = 7;
+    pub(in crate::flask) const IOPORT: u32 = 8;
+    pub(in crate::flask) const IOMEM: u32 = 9;
+    pub(in crate::flask) const IRQ: u32 = 10;
+    pub(in crate::flask) const DOMU: u32 = 12;
     pub(in crate::flask) const COUNT: u32 = 13;
 }
 
@@ -80,6 +87,7 @@ impl Policy {
             conditionals,
             role_changes,
             initial: Vec::new(),
+            resources: Vec::new(),
             attributes: Vec::new(),
             permissive,
             allow_unknown: config & ALLOW_UNKNOWN != 0,
@@ -104,12 +112,22 @@ impl Policy {
         if (1..=sid::COUNT).any(|sid| missing(&sid)) {
             return Err(from.invalid("an initial SID has no label"));
         }
-        let memory = if version >= DEVICETREE { 16 } else { 8 };
-        for size in [4, 8, memory, 4] {
-            for _ in 0..from.count(size + 16, "the labels of resources")? {
-                from.take(size, "the label of a resource")?;
-                self.read_context(from)?;
+        let wide = version >= DEVICETREE;
+        let kinds = [
+            (interrupt as ReadRange, 4),
+            (ports, 8),
+            (memory, if wide { 16 } else { 8 }),
+        ];
+        for (reader, size) in kinds {
+            for _ in 0..from.count(size + 16, LABELS)? {
+                let range = reader(from, wide)?;
+                let context = self.read_context(from)?;
+                self.resources.push((range, context));
             }
+        }
+        for _ in 0..from.count(4 + 16, LABELS)? {
+            from.u32(LABEL)?;
+            self.read_context(from)?;
         }
         if version >= DEVICETREE {
             for _ in 0..from.count(20, "the labels of device tree nodes")? {
@@ -222,6 +240,57 @@ fn header(from: &mut Cursor<'_>) -> Result<(u32, u32), Error> {
         return Err(from.invalid("the header has other tables or settings than its version"));
     }
     Ok((version, config))
+}
+
+const LABELS: &str = "the labels of resources";
+const LABEL: &str = "the label of a resource";
+
+/// What an entry of `pirqcon`, `ioportcon`, `iomemcon` is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Range {
+    pub(super) kind: RangeKind,
+    pub(super) first: u64,
+    pub(super) last: u64,
+}
+
+/// Kinds of ranges, each with an initial SID for what has no entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum RangeKind {
+    Interrupt,
+    Ports,
+    Memory,
+}
+
+type ReadRange = fn(&mut Cursor<'_>, bool) -> Result<Range, Error>;
+
+fn interrupt(from: &mut Cursor<'_>, _: bool) -> Result<Range, Error> {
+    let number = from.u32(LABEL)?.into();
+    Ok(Range {
+        kind: RangeKind::Interrupt,
+        first: number,
+        last: number,
+    })
+}
+
+fn ports(from: &mut Cursor<'_>, _: bool) -> Result<Range, Error> {
+    Ok(Range {
+        kind: RangeKind::Ports,
+        first: from.u32(LABEL)?.into(),
+        last: from.u32(LABEL)?.into(),
+    })
+}
+
+fn memory(from: &mut Cursor<'_>, wide: bool) -> Result<Range, Error> {
+    let frame = |from: &mut Cursor<'_>| {
+        let low = u64::from(from.u32(LABEL)?);
+        let high = if wide { from.u32(LABEL)?.into() } else { 0u64 };
+        Ok(high << 32 | low)
+    };
+    Ok(Range {
+        kind: RangeKind::Memory,
+        first: frame(from)?,
+        last: frame(from)?,
+    })
 }
 
 /// Common permissions: Xen refuses classes that use them.

@@ -57,6 +57,7 @@ pub(super) fn config(domains: Vec<DomainConfig>) -> Config {
         control: None,
         platform_memory: None,
         xen_cmdline: None,
+        address_bits: None,
         resources: Vec::new(),
         domains,
         data: json!({}),

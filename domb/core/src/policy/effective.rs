@@ -87,6 +87,9 @@ fn written(config: &Config, approval: &Approval, script: &str) -> String {
     if let Some(cmdline) = &config.xen_cmdline {
         line(&mut out, "xen_cmdline", &json!(cmdline), "");
     }
+    if let Some(bits) = config.address_bits {
+        line(&mut out, "address_bits", &json!(bits), "");
+    }
     if let Some(control) = &config.control {
         heading(&mut out, "[control]");
         if let Some(path) = &control.ramdisk {

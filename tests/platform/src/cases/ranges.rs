@@ -78,8 +78,8 @@ pub fn prepare(bench: &Bench, name: &str, steps: &[Step]) -> Result<MachineSpec>
     Ok(machine)
 }
 
-/// The labels of the two that have devices.
-const RULES: [&str; 2] = ["policy/flask/driver.te", "tests/platform/labels/devices.te"];
+/// The label of the second that has devices.
+const RULES: [&str; 1] = ["tests/platform/labels/devices.te"];
 
 fn with_ranges(shipped: &str) -> String {
     let hardware = "memory = \"384M\"";
