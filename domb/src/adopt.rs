@@ -17,7 +17,7 @@ use xenlight::{Hypervisor, Level, Logger, RunState, Store};
 
 use crate::bundle::{self, READINESS, STATE, Said};
 use crate::exit::Exit;
-use crate::report;
+use crate::report::{self, Report};
 
 /// What `domb adopt` is asked to do.
 #[derive(Clone, Debug)]
@@ -63,6 +63,11 @@ fn run(options: &Options) -> Result<(), Error> {
         };
         place(directory, &name, &bytes)?;
         println!("adopted {name} ({} bytes)", bytes.len());
+        if name == REPORT
+            && let Some(order) = shutdown_order(&bytes)
+        {
+            println!("to be shut down in this order: {order}");
+        }
     }
     reclaim_boot_domain(&hypervisor, &reclaim)
 }
@@ -108,6 +113,12 @@ fn place(directory: &Path, name: &str, bytes: &[u8]) -> Result<(), Error> {
     fs::rename(&partial, &path).map_err(Error::file(&path))
 }
 
+/// What the boot report says of it; a report of another version may say nothing.
+fn shutdown_order(report: &[u8]) -> Option<String> {
+    let report: Report = serde_json::from_slice(report).ok()?;
+    Some(report.shutdown_order.join(", ")).filter(|order| !order.is_empty())
+}
+
 fn reclaim_boot_domain(hypervisor: &Hypervisor, reclaim: &str) -> Result<(), Error> {
     let free = || {
         hypervisor
@@ -148,6 +159,7 @@ fn reclaim_boot_domain(hypervisor: &Hypervisor, reclaim: &str) -> Result<(), Err
 }
 
 const BOOT_DOMAIN: u16 = 0;
+const REPORT: &str = "report.json";
 const HALT_DEADLINE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, thiserror::Error)]

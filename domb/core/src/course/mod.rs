@@ -46,6 +46,8 @@ struct Member {
     on_failure: OnFailure,
     /// Whether the others need it before they run.
     serves: bool,
+    /// Whether its end is that of the machine.
+    is_hardware: bool,
     stage: Stage,
     /// How often it failed.
     failures: u32,
@@ -105,6 +107,7 @@ impl Course {
             on_failure: domain.on_failure.clone(),
             // Where the control domain has the devices, it serves as well.
             serves: domain.has_role(Role::Xenstore) || domain.has_role(Role::Control),
+            is_hardware: domain.has_role(Role::Hardware),
             stage: match domain.standby {
                 _ if domain.has_role(Role::Hardware) && !domain.has_role(Role::Control) => {
                     Stage::Last
@@ -241,11 +244,19 @@ impl Course {
     }
 
     /// The order in which the domains that run are to be shut down: the
-    /// reverse of the one they were started in.
+    /// reverse of the one they were started in. Where there is a hardware
+    /// domain it is the last, and the end of the machine; until then the
+    /// domains that serve the others are needed, so they are not in it.
     #[must_use]
     pub fn shutdown_order(&self) -> Vec<DomainName> {
-        let names = self.started.iter().rev();
-        names.map(|at| self.members[*at].name.clone()).collect()
+        let running = || self.started.iter().rev().map(|at| &self.members[*at]);
+        let hardware = running().find(|member| member.is_hardware);
+        let before = running().filter(|member| match hardware {
+            Some(_) => !member.serves && !member.is_hardware,
+            None => true,
+        });
+        let order = before.chain(hardware);
+        order.map(|member| member.name.clone()).collect()
     }
 
     /// What it came to so far.

@@ -19,10 +19,13 @@ fn domain(name: &str, domid: usize, more: &str) -> String {
 }
 
 fn config(domains: &[(&str, &str)]) -> Config {
+    config_of("process", domains)
+}
+
+fn config_of(exit: &str, domains: &[(&str, &str)]) -> Config {
     let domains = domains.iter().enumerate();
-    let text: String = domains
-        .map(|(at, (name, more))| domain(name, at + 1, more))
-        .collect();
+    let domains = domains.map(|(at, (name, more))| domain(name, at + 1, more));
+    let text = format!("exit = \"{exit}\"\n{}", domains.collect::<String>());
     Config::parse("launch.toml", text.as_bytes()).unwrap_or_else(|faults| panic!("{faults:#?}"))
 }
 
@@ -81,6 +84,28 @@ fn a_gate_holds_back_those_behind_it_and_no_others() {
         ["web", "net", "apart", "store"]
     );
     assert_eq!(course.came(), Came::default());
+}
+
+#[test]
+fn the_hardware_domain_is_shut_down_last_and_what_serves_it_ends_with_it() {
+    let [store, control, hardware] = ["xenstore", "control", "hardware"]
+        .map(|role| format!("roles = [\"{role}\"]\nseclabel = \"u:r:{role}\""));
+    let domains = [
+        ("store", store.as_str()),
+        ("control", &control),
+        ("hardware", &hardware),
+        ("net", ""),
+        ("web", "after = [\"net\"]"),
+    ];
+    let mut course = Course::new(&config_of("domain", &domains));
+    build(&mut course);
+    for service in course.services() {
+        course.started(&service, SECOND);
+    }
+    course.build_hardware();
+    build(&mut course);
+    start(&mut course, SECOND);
+    assert_eq!(names(&course.shutdown_order()), ["web", "net", "hardware"]);
 }
 
 #[test]
