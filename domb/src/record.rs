@@ -178,7 +178,7 @@ impl Report {
     }
 
     /// A domain has what its roles say, and domain 0 no longer.
-    fn owned_by(&mut self, domain: &DomainConfig) {
+    pub(super) fn owned_by(&mut self, domain: &DomainConfig) {
         let domid = domain.domid.value();
         for role in &domain.roles {
             match role {

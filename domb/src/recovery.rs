@@ -2,7 +2,8 @@
 //! The recovery domain: the one domain that runs after a launch has failed.
 //!
 //! It is built from the bytes that were measured with all the others, when
-//! everything else is destroyed and the PCR says `failed` and its name. Why the
+//! everything else is destroyed (but for the xenstore domain, where there is
+//! one: without XenStore nothing can be built) and the PCR says `failed` and its name. Why the
 //! launch failed is written into XenStore, below its own path, where it can read
 //! and nobody but domain 0 can write: its ramdisk stays, byte for byte, the one
 //! that was measured, which an archive appended to it would change.
@@ -42,6 +43,9 @@ pub fn start(
     report.begin("recovery");
     let started = build_and_start(approved, toolstack, libxl_log, domain, report);
     report.recovered(domain, started.as_ref().err());
+    if let (Ok(()), Some(store)) = (&started, approved.plan.with_role(Role::Xenstore)) {
+        report.stayed(store);
+    }
     started.ok().map(|()| Recovered {
         domid: domain.domid,
     })

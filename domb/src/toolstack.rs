@@ -55,6 +55,12 @@ pub trait Toolstack {
     /// It may still be there.
     fn destroy(&self, domid: Domid) -> Result<(), Error>;
 
+    /// Whether a recovery domain could not be built without this one, which is
+    /// therefore left when a launch fails.
+    fn recovers_with(&self, _domid: Domid) -> bool {
+        false
+    }
+
     /// Whether the boot domain may give `range` to another domain.
     ///
     /// # Errors

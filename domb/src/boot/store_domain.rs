@@ -46,6 +46,7 @@ pub(super) struct StoreToolstack {
     /// The control and the hardware domain, if the configuration has them.
     control: Option<Domid>,
     hardware: Option<Domid>,
+    has_recovery: bool,
     served: OnceCell<Served>,
     heard: Cell<ConsoleMark>,
 }
@@ -55,8 +56,9 @@ struct Served {
     domid: Domid,
     libxl: Libxl,
     domain: RefCell<StoreDomain>,
-    /// Consoles are served in this domain, unless there is a control domain.
-    _xenconsoled: Option<Child>,
+    /// Consoles are served in this domain, unless there is a control domain
+    /// to do it.
+    xenconsoled: OnceCell<Child>,
 }
 
 impl StoreToolstack {
@@ -78,6 +80,7 @@ impl StoreToolstack {
             manifest,
             control: domid(Role::Control),
             hardware: domid(Role::Hardware),
+            has_recovery: config.with_role(Role::Recovery).is_some(),
             served: OnceCell::new(),
             heard: Cell::default(),
         })
@@ -128,7 +131,7 @@ impl StoreToolstack {
                 domid: domain.domid,
                 libxl,
                 domain: RefCell::new(built),
-                _xenconsoled: xenconsoled,
+                xenconsoled: xenconsoled.map_or_else(OnceCell::new, OnceCell::from),
             }),
             Err(error) => {
                 if let Err(remains) = self.hypervisor.destroy(domid) {
@@ -208,9 +211,13 @@ impl StoreToolstack {
     ) -> Result<(), Error> {
         let (libxl, domid) = (self.libxl()?, domain.domid);
         let control = domain.has_role(Role::Control);
+        let recovery = domain.has_role(Role::Recovery);
+        if recovery {
+            self.serve_consoles()?;
+        }
         let create = || libxl.create(domain, kernel, ramdisk);
         let created = match self.control {
-            Some(_) if !control => console_node::stand_in(domid, create),
+            Some(_) if !control && !recovery => console_node::stand_in(domid, create),
             _ => create(),
         };
         let finished = created.and_then(|()| {
@@ -230,6 +237,22 @@ impl StoreToolstack {
             }
             Err(error)
         })
+    }
+
+    /// The control domain that was to serve the consoles is gone: from here on
+    /// this domain does.
+    fn serve_consoles(&self) -> Result<(), Error> {
+        let (libxl, served) = (self.libxl()?, self.served.get());
+        let Some(served) = served.filter(|served| served.xenconsoled.get().is_none()) else {
+            return Ok(());
+        };
+        libxl.store().write(CONSOLES, b"0")?;
+        let daemon = daemons::xenconsoled(&self.manifest)
+            .map_err(|error| failed(chain(&error).join(": ")))?;
+        served
+            .xenconsoled
+            .set(daemon)
+            .map_err(|_| failed("there is a console daemon already".to_owned()))
     }
 
     fn await_ready(&self, domain: &mut StoreDomain) -> Result<(), Error> {
@@ -321,6 +344,10 @@ impl Toolstack for StoreToolstack {
             return Ok(self.hypervisor.destroy(domid.value())?);
         }
         self.libxl()?.destroy(domid)
+    }
+
+    fn recovers_with(&self, domid: Domid) -> bool {
+        self.has_recovery && self.is_store(domid)
     }
 
     fn holds(&self, range: &Range) -> Result<bool, Error> {

@@ -107,6 +107,10 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
+        if self.armed && self.toolstack.recovers_with(self.domid) {
+            let text = format!("{} (domid {}) stays for recovery", self.name, self.domid);
+            return console::line("undo", &text);
+        }
         // What could not be destroyed has been said; there is nobody to tell.
         if self.armed && self.destroy().is_err() {}
     }

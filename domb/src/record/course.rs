@@ -87,6 +87,14 @@ impl Report {
         }
     }
 
+    /// The xenstore domain, which serves the recovery domain as well.
+    pub fn stayed(&mut self, store: &DomainConfig) {
+        if let Some(domain) = self.domain(store.name.as_str()) {
+            domain.state = DomainState::Running;
+        }
+        self.owned_by(store);
+    }
+
     /// What became of the recovery domain.
     pub fn recovered(&mut self, recovery: &DomainConfig, error: Option<&build::Cause>) {
         let DomainConfig { name, domid, .. } = recovery;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! `platform run [filter]` boots and judges; `platform list` names the cases;
 //! `platform demo [disaggregated]` shows an example to a person; `platform bench
-//! [RUNS]` prints figures; `platform drill [PHASE]`, `platform store-starts N` and
-//! `platform soak N` take long (`drill.rs`).
+//! [RUNS]` prints figures; `platform drill [PHASE]`, `platform recover [FAILURE]`,
+//! `platform store-starts N` and `platform soak N` take long (`drill.rs`,
+//! `recovering.rs`).
 
 use std::env;
 use std::path::Path;
@@ -11,6 +12,7 @@ use std::time::Instant;
 
 use platform::{
     Bench, Boot, Error, Result, boot, cases, demo, demo_disaggregated, drill, figures, host,
+    recovering,
 };
 
 fn main() -> ExitCode {
@@ -24,13 +26,15 @@ fn main() -> ExitCode {
         ["demo", "disaggregated"] => demonstrate(demo_disaggregated::run),
         ["drill"] => on_bench(|bench| drill::deaths(bench, "")),
         ["drill", phase] => on_bench(|bench| drill::deaths(bench, phase)),
+        ["recover"] => on_bench(|bench| recovering::all(bench, "")),
+        ["recover", filter] => on_bench(|bench| recovering::all(bench, filter)),
         ["store-starts", count] => counted(count, drill::store_starts),
         ["soak", count] => counted(count, drill::soak),
         ["bench"] => measure("5"),
         ["bench", runs] => measure(runs),
         _ => {
             eprintln!(
-                "usage: platform run [FILTER] | list | demo [disaggregated] | bench [RUNS] | drill [PHASE] | store-starts N | soak N"
+                "usage: platform run [FILTER] | list | demo [disaggregated] | bench [RUNS] | drill [PHASE] | recover [FAILURE] | store-starts N | soak N"
             );
             return ExitCode::from(2);
         }

@@ -64,11 +64,12 @@ fn retries(field: &Field<&str>, count: &str, faults: &mut Faults<'_>) -> Option<
 
 /// What a domain without `on_failure` has.
 pub(super) fn unless_said(raw: &RawDomain<'_>, usual: &OnFailure) -> OnFailure {
-    match raw.roles.is_empty() {
-        true => usual.clone(),
-        // Without XenStore there is nothing to recover with, and without the
-        // recovery domain nobody to do it.
-        false => OnFailure::Stop,
+    let mut roles = raw.roles.iter().map(|field| field.value);
+    // Without XenStore there is nothing to recover with, and without the
+    // recovery domain nobody to do it.
+    match roles.any(|role| matches!(role, Role::Xenstore | Role::Recovery)) {
+        true => OnFailure::Stop,
+        false => usual.clone(),
     }
 }
 
@@ -107,7 +108,6 @@ pub(super) fn check(domains: &[RawDomain<'_>], faults: &mut Faults<'_>) {
         }
     }
     cast.standby(&named, faults);
-    store_and_recovery(domains, faults);
 }
 
 fn no_recovery(field: &Field<&str>, faults: &Faults<'_>) -> crate::diagnostic::Diagnostic {
@@ -291,27 +291,6 @@ impl Cast<'_, '_> {
         }
         false
     }
-}
-
-/// A platform whose XenStore is a domain has none when that one is gone.
-fn store_and_recovery(domains: &[RawDomain<'_>], faults: &mut Faults<'_>) {
-    let role = |wanted: Role| {
-        let mut roles = domains.iter().flat_map(|domain| &domain.roles);
-        roles.find(|field| field.value == wanted)
-    };
-    let (Some(store), Some(recovery)) = (role(Role::Xenstore), role(Role::Recovery)) else {
-        return;
-    };
-    let fault = faults
-        .at(
-            recovery,
-            Code::Recovery,
-            "a recovery domain beside a xenstore domain",
-        )
-        .also(store.span.clone(), "the xenstore domain")
-        .because("when the launch has failed the xenstore domain is gone, and without XenStore libxl builds nothing")
-        .hint("let XenStore run in domain 0, or recover by after_failure = \"reboot\" or \"continue\"");
-    faults.add(fault);
 }
 
 #[cfg(test)]

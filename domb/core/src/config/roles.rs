@@ -105,13 +105,19 @@ fn together(domain: &RawDomain<'_>, faults: &mut Faults<'_>) {
 
 /// The platform relies on it, so the launch cannot go on without it.
 fn not_skipped(domain: &RawDomain<'_>, faults: &mut Faults<'_>) {
-    let skip = domain.on_failure.as_ref();
-    let Some(skip) = skip.filter(|field| field.value.trim() != "stop") else {
-        return;
-    };
     let mut roles = domain.roles.iter();
     // The recovery domain has no `on_failure` at all.
     let Some(role) = roles.find(|role| role.value != Role::Recovery) else {
+        return;
+    };
+    let ends_the_launch = |text: &str| match text.trim() {
+        "stop" => true,
+        // The recovery domain is built with XenStore.
+        "recover" => role.value != Role::Xenstore,
+        _ => false,
+    };
+    let skip = domain.on_failure.as_ref();
+    let Some(skip) = skip.filter(|field| !ends_the_launch(field.value)) else {
         return;
     };
     let word = role.value.as_str();

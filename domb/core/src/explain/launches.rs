@@ -89,10 +89,9 @@ pub(super) const TABLE: &[Explanation] = &[
     Explanation {
         code: Code::Recovery,
         title: "a recovery that cannot be",
-        cause: "on_failure = \"recover\" needs a domain to start, and that domain needs the XenStore \
-                of domain 0.",
+        cause: "on_failure = \"recover\" needs a domain to start.",
         wrong: "on_failure = \"recover\"",
         right: "on_failure = \"stop\"",
-        remedy: "Give a domain roles = [\"recovery\"], and let XenStore run in domain 0.",
+        remedy: "Give a domain roles = [\"recovery\"].",
     },
 ];
