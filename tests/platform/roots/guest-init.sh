@@ -27,7 +27,7 @@ xenstore() {
     printf "\\$1\\000\\000\\000\\000\\000\\000\\000\\000\\000\\000\\000\\$length\\000\\000\\000%s\\000%s" "$2" "$3" >&3
     /bin/busybox dd bs=4096 count=1 <&3 2>/dev/null | /bin/busybox tail -c +17 | /bin/busybox tr -d '\000'
 }
-[ -z "$ready$tell" ] || exec 3<>/dev/xen/xenbus
+[ -z "$ready$tell$flood" ] || exec 3<>/dev/xen/xenbus
 # tell=WHAT: this is a recovery domain. It reads why it is there; "off" then
 # switches it off.
 if [ -n "$tell" ]; then
@@ -42,6 +42,12 @@ if [ -n "$tell" ]; then
     done >/report
     /bin/busybox grep -o '"outcome":"[a-z]*"' /report | /bin/busybox sed 's/^/why report: /'
     [ "$tell" = off ] && /bin/busybox poweroff -f
+fi
+# flood=BYTES: it writes so much to its console, and then that it has.
+if [ -n "$flood" ]; then
+    /bin/busybox yes "a line that nobody wants to read, and that has to go somewhere" |
+        /bin/busybox head -c "$flood"
+    echo "flooded $(xenstore 013 data/flooded "$flood")"
 fi
 # ready=N: with its Nth heartbeat this domain writes data/ready, from its attempt
 # number ready_from on.

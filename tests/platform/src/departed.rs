@@ -17,8 +17,61 @@ use crate::root::{self, Step};
 
 /// The hardware domain's domid, on Xen's command line as well.
 pub const HARDWARE: u16 = 3;
+/// The hardware domain switches the machine off.
+pub const POWER_OFF: &str = "poweroff -f";
+/// The hardware domain's kernel panics.
+pub const CRASH: &str = "echo c >/proc/sysrq-trigger";
 /// What stands in the first sector of the disk.
 pub const SECTOR: &str = "a sector of the hardware domain's disk";
+
+/// A configuration of `xen-config` whose boot domain leaves.
+pub struct Platform {
+    /// The directory below `xen-config`.
+    pub set: &'static str,
+    /// What is changed in it.
+    pub change: fn(&str) -> String,
+    /// Labels of one's own.
+    pub rules: &'static [&'static str],
+    /// The guests whose hearts beat.
+    pub guests: &'static str,
+    /// What the hardware domain does when the control domain is done.
+    pub end: &'static str,
+}
+
+impl Platform {
+    /// Full disaggregation as it is shipped.
+    pub const FULL: Platform = Platform {
+        set: "roles/dynamic-full",
+        change: str::to_owned,
+        rules: &[],
+        guests: "7 9",
+        end: POWER_OFF,
+    };
+
+    /// Makes its domains' ramdisks, its image and its machine.
+    pub fn prepare(&self, bench: &Bench, name: &str, steps: &[Step]) -> Result<MachineSpec> {
+        self.prepare_in(&bench.directory(name)?, bench, name, steps)
+    }
+
+    /// The same, with what is in the boot's directory already.
+    pub fn prepare_in(
+        &self,
+        dir: &Path,
+        bench: &Bench,
+        name: &str,
+        steps: &[Step],
+    ) -> Result<MachineSpec> {
+        let source = host::repository().join("xen-config").join(self.set);
+        let source = source.join("launch.toml");
+        let text = fs::read_to_string(&source).map_err(Error::file("read", &source))?;
+        let path = dir.join("launch.toml");
+        fs::write(&path, (self.change)(&text)).map_err(Error::file("write", &path))?;
+        control_root(bench, steps, self.guests)?.write(&dir.join("control.cpio"))?;
+        hardware_root(&bench.parts, self.end)?.write(&dir.join("hardware.cpio"))?;
+        guest_root()?.write(&dir.join("guest.cpio"))?;
+        machine(bench, name, self.rules)
+    }
+}
 
 /// Makes the image of boot `name`, and a machine with a Xen that enforces the
 /// policy for `exit = "domain"` and these rules, a boot domain that keeps off
@@ -76,12 +129,14 @@ pub fn control_root(bench: &Bench, steps: &[Step], guests: &str) -> Result<Archi
     Ok(archive)
 }
 
-/// A hardware domain's root.
-pub fn hardware_root(parts: &Parts) -> Result<Archive> {
+/// A hardware domain's root. When the control domain is done, it runs `end`.
+fn hardware_root(parts: &Parts, end: &str) -> Result<Archive> {
     let mut archive = Archive::new();
     archive.copy(Path::new(BUSYBOX), "bin/busybox", 0o755)?;
     archive.program("/usr/bin/xenstore-read")?;
-    archive.file("init", 0o755, HARDWARE_INIT);
+    archive
+        .file("init", 0o755, HARDWARE_INIT)
+        .file("lib/end", 0o644, end);
     add_drivers(&mut archive, parts)?;
     Ok(archive)
 }

@@ -13,7 +13,7 @@ use crate::root::Step;
 /// What fails, how it is made to, and what the machine says then, in this order.
 struct Failure {
     name: &'static str,
-    change: fn(String) -> String,
+    change: fn(&str) -> String,
     words: &'static [&'static str],
 }
 
@@ -22,7 +22,7 @@ const FAILURES: [Failure; 2] = [
         // The last thing that can fail before the hardware domain is built.
         name: "the-control-domain-crashes",
         change: |text| {
-            let text = with_rescue(&text);
+            let text = with_rescue(text);
             // The first of the file is the control domain's: its Linux has no init.
             text.replacen(
                 "cmdline = \"",
@@ -45,7 +45,7 @@ const FAILURES: [Failure; 2] = [
     Failure {
         name: "a-guest-is-never-ready",
         change: |text| {
-            let text = with_rescue(&text);
+            let text = with_rescue(text);
             text.replacen("after = [\"net\"]", NEVER_READY, 1)
         },
         words: &[

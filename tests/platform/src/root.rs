@@ -49,6 +49,7 @@ pub fn guest_ramdisk(salt: &str) -> Result<Archive> {
     archive.copy(Path::new(BUSYBOX), "bin/busybox", 0o755)?;
     archive
         .file("init", 0o755, GUEST_INIT)
+        .file("sbin/poweroff", 0o755, POWER_OFF)
         .file("etc/salt", 0o644, salt);
     Ok(archive.dir("proc").dir("dev").clone())
 }
@@ -95,6 +96,8 @@ pub fn add_daemons(archive: &mut Archive, parts: &Parts) -> Result<()> {
 const BUSYBOX: &str = "/bin/busybox";
 const LIBGCC: &str = "/lib/x86_64-linux-gnu/libgcc_s.so.1";
 const GUEST_INIT: &str = include_str!("../roots/guest-init.sh");
+/// What Linux runs when `xl shutdown` asks for it.
+const POWER_OFF: &str = "#!/bin/busybox sh\nexec /bin/busybox poweroff -f\n";
 const CONTROL_INIT: &str = include_str!("../roots/control-init.sh");
 const CONTROL_LIBRARY: &str = include_str!("../roots/control.sh");
 

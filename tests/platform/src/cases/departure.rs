@@ -4,12 +4,11 @@
 use std::fs;
 use std::time::Duration;
 
-use super::{domain_from, ensure, example, ranges, same_domains};
+use super::{domain_from, ensure, example, new_guests, ranges, same_domains};
 use crate::bench::Bench;
 use crate::boot::{Boot, Case, End};
-use crate::departed;
+use crate::departed::{self, Platform};
 use crate::error::{Error, Result};
-use crate::host;
 use crate::machine::MachineSpec;
 use crate::outcome::Outcome;
 use crate::root::Step;
@@ -20,7 +19,7 @@ pub const DOMAINS: [(&str, u16, &str); 5] = [
     ("control", 2, "ctrl_t"),
     ("hardware", departed::HARDWARE, "hwdom_t"),
     ("net", 7, "guest_t"),
-    ("web", 9, "guest_t"),
+    ("web", 9, "isolated_t"),
 ];
 
 /// XenStore, control, hardware and guests, each in a domain of its own; domain
@@ -31,6 +30,7 @@ pub fn full() -> Boot {
         Case::of_boot("the-boot-domain-halts-and-all-stand", stand),
         Case::of_boot("every-domain-has-its-label", ranges::labelled),
         Case::of_boot("domb-adopt-reclaims-domain-0", reclaimed),
+        Case::of_boot("who-is-shut-down-when-is-handed-over", ordered),
         Case::of_boot("the-hardware-domain-drives-disk-and-network", drives),
         Case::of_boot("the-pcr-is-what-domb-predicted", example::predicted),
         Case::of_step(
@@ -38,10 +38,11 @@ pub fn full() -> Boot {
             |_| Ok(Step::new("go-on", GO_ON)),
             |_, outcome| passed(outcome, "go-on"),
         ),
+        new_guests::pv(),
         Case::of_step(
-            "the-control-domain-creates-shows-and-destroys-a-guest",
-            |_| Ok(Step::new("guest", GUEST).with("new.cfg", NEW)),
-            |_, outcome| passed(outcome, "guest"),
+            "the-control-domain-floods-its-own-console-and-goes-on",
+            |_| Ok(Step::new("own-console", OWN_CONSOLE)),
+            |_, outcome| passed(outcome, "own-console"),
         ),
         Case::of_step(
             "the-control-domain-cannot-stop-the-hardware-domain",
@@ -50,6 +51,15 @@ pub fn full() -> Boot {
         ),
     ];
     cases.extend(ranges::cases());
+    // The last: it ends the machine.
+    cases.push(Case::of_boot(
+        "a-crash-of-the-hardware-domain-restarts-the-machine",
+        |_, outcome| {
+            let done = outcome.find(&["control: done"])?.at;
+            let crash = outcome.find(&["Hardware Dom3 crashed: rebooting machine"])?;
+            ensure(crash.at >= done, || "it crashed too early".to_owned())
+        },
+    ));
     Boot {
         name: "full",
         prepare: ranges::prepare,
@@ -58,29 +68,9 @@ pub fn full() -> Boot {
     }
 }
 
-/// The configuration of `xen-config/disaggregated` as it stands.
+/// Full disaggregation as it is shipped.
 pub fn prepare(bench: &Bench, name: &str, steps: &[Step]) -> Result<MachineSpec> {
-    bench.directory(name)?;
-    prepare_with(bench, name, steps, &[], str::to_owned)
-}
-
-/// The same, changed, with labels of one's own, in a directory that is there.
-pub fn prepare_with(
-    bench: &Bench,
-    name: &str,
-    steps: &[Step],
-    rules: &[&str],
-    change: fn(&str) -> String,
-) -> Result<MachineSpec> {
-    let dir = bench.work.join(name);
-    let source = host::repository().join("xen-config/disaggregated/launch.toml");
-    let text = fs::read_to_string(&source).map_err(Error::file("read", &source))?;
-    let path = dir.join("launch.toml");
-    fs::write(&path, change(&text)).map_err(Error::file("write", &path))?;
-    departed::control_root(bench, steps, "7 9")?.write(&dir.join("control.cpio"))?;
-    departed::hardware_root(&bench.parts)?.write(&dir.join("hardware.cpio"))?;
-    departed::guest_root()?.write(&dir.join("guest.cpio"))?;
-    departed::machine(bench, name, rules)
+    Platform::FULL.prepare(bench, name, steps)
 }
 
 /// Hardware and control in one domain, which has the serial port: domain 0 as
@@ -209,11 +199,11 @@ pub fn milestones(outcome: &Outcome) -> Result<Vec<(&'static str, Duration)>> {
 
 /// As the configuration asks.
 pub fn labelled(_: &Bench, outcome: &Outcome) -> Result<()> {
-    have_labels(outcome, &DOMAINS)
+    labelled_as(outcome, &DOMAINS)
 }
 
-/// Each has its label, by `xl` in the control domain.
-pub fn have_labels(outcome: &Outcome, domains: &[(&str, u16, &str)]) -> Result<()> {
+/// Each domain of these has its label.
+pub fn labelled_as(outcome: &Outcome, domains: &[(&str, u16, &str)]) -> Result<()> {
     for (name, _, label) in domains {
         let label = format!("system_u:system_r:{label}");
         outcome.find(&["xl label: ", &format!(" {name} "), &label])?;
@@ -235,6 +225,17 @@ pub fn reclaimed(_: &Bench, outcome: &Outcome) -> Result<()> {
     Ok(())
 }
 
+/// By the report that was handed over, and by `domb adopt`.
+fn ordered(_: &Bench, outcome: &Outcome) -> Result<()> {
+    let order = &outcome.report()?["shutdown_order"];
+    ensure(
+        *order == serde_json::json!(["web", "net", "hardware"]),
+        || format!("the report says {order}"),
+    )?;
+    outcome.find(&["adopt: to be shut down in this order: web, net, hardware"])?;
+    Ok(())
+}
+
 /// A sector is read, a packet answered.
 pub fn drives(_: &Bench, outcome: &Outcome) -> Result<()> {
     outcome.find(&["hardware: pci", "0x8086", "ahci"])?;
@@ -244,7 +245,8 @@ pub fn drives(_: &Bench, outcome: &Outcome) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn passed(outcome: &Outcome, step: &str) -> Result<()> {
+/// The step ended well.
+pub fn passed(outcome: &Outcome, step: &str) -> Result<()> {
     let step = outcome.step(step)?;
     ensure(step.exit == Some(0), || step.lines.join("\n"))
 }
@@ -271,30 +273,10 @@ echo \"counters of net $net to $net_later, of web $web to $web_later\"
 [ \"$net_later\" -gt $((net + 30)) ] && [ \"$web_later\" -gt $((web + 30)) ] || exit 5
 ";
 
-const NEW: &str = r#"name = "new"
-type = "pv"
-kernel = "/share/vmlinuz"
-ramdisk = "/share/heartbeat.cpio"
-extra = "console=hvc0 quiet heartbeat=new"
-memory = 96
-seclabel = "system_u:system_r:guest_t"
-"#;
-
-/// The new guest is seen by `xl list` and, by its heartbeat, on `xl console`.
-const GUEST: &str = "
-xl create new.cfg || exit 1
-domid=$(xl domid new) || exit 2
-xl list -Z | grep ' guest_t\\|new ' | grep new || exit 3
-(sleep 300 | xl console new) >/tmp/new 2>/dev/null &
-waited=0
-until grep -q 'heartbeat new' /tmp/new; do
-    [ $waited -ge 120 ] && exit 4
-    sleep 1
-    waited=$((waited + 1))
-done
-xl destroy new || exit 5
-xl list new 2>/dev/null && exit 6
-[ -z \"$(xenstore-list /local/domain | grep -x \"$domid\")\" ] || exit 7
+/// The domain of XenStore reads it.
+const OWN_CONSOLE: &str = "
+[ -c /dev/hvc0 ] || exit 1
+yes 'a line that nobody wants to read' | head -c 200000 >/dev/hvc0 || exit 2
 ";
 
 /// `xl` does not say by its status that Xen refused.

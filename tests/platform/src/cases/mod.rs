@@ -8,12 +8,14 @@ pub mod by_hand;
 pub mod delegated;
 pub mod departure;
 pub mod disaggregated;
+pub mod dynamic;
 pub mod example;
 pub mod failures;
 pub mod first_init;
 pub mod labels;
 pub mod launches;
 pub mod measurement;
+pub mod new_guests;
 pub mod ranges;
 pub mod readiness;
 pub mod recovery;
@@ -34,6 +36,8 @@ pub fn all() -> Vec<Boot> {
     vec![
         departure::full(),
         departure::one_domain(),
+        dynamic::hardware_domain(),
+        dynamic::flexible(),
         launches::boot(),
         readiness::boot(),
         example::boot(),

@@ -4,7 +4,7 @@
 //! PVH guest has the last page of the
 //! firmware, and `policy/launch/hardware-permissions.rhai` leaves
 //! the hardware domain the clock and nothing else of what has a name. The same
-//! machine as `xen-config/disaggregated`, with these lines more.
+//! platform as `xen-config/roles/dynamic-full`, with these lines more.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,7 +15,7 @@ use super::departure::{self, DOMAINS};
 use super::{ensure, example};
 use crate::bench::Bench;
 use crate::boot::Case;
-use crate::departed;
+use crate::departed::{self, Platform};
 use crate::error::{Error, Result};
 use crate::flask;
 use crate::host;
@@ -69,7 +69,13 @@ pub fn prepare(bench: &Bench, name: &str, steps: &[Step]) -> Result<MachineSpec>
     let script = host::repository().join("policy/launch").join(SCRIPT);
     fs::copy(&script, dir.join(SCRIPT)).map_err(Error::file("copy", &script))?;
     flask::prober(bench, &dir, "counts")?.write(&dir.join("driver.cpio"))?;
-    let mut machine = departure::prepare_with(bench, name, steps, &RULES, with_ranges)?;
+    let platform = Platform {
+        change: with_ranges,
+        rules: &RULES,
+        end: departed::CRASH,
+        ..Platform::FULL
+    };
+    let mut machine = platform.prepare_in(&dir, bench, name, steps)?;
     let serial = dir.join("serial-2.log");
     machine
         .devices
@@ -97,7 +103,7 @@ fn with_ranges(shipped: &str) -> String {
     let guests = guests
         .replacen("guest.cpio", "driver.cpio", 1)
         .replacen("guest_t\"", &has("driver_t", "[\"tpm\", \"serial\"]"), 1)
-        .replacen("guest_t\"", &has("clock_t", "[\"firmware\"]"), 1);
+        .replacen("isolated_t\"", &has("clock_t", "[\"firmware\"]"), 1);
     [front, &guests, RESOURCES].concat()
 }
 
@@ -144,7 +150,7 @@ pub fn labelled(_: &Bench, outcome: &Outcome) -> Result<()> {
         "web" => (name, domid, "clock_t"),
         _ => (name, domid, label),
     });
-    departure::have_labels(outcome, &labels)
+    departure::labelled_as(outcome, &labels)
 }
 
 /// The guest's line came out of the machine at the other end of the wire.
