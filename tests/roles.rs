@@ -251,6 +251,8 @@ fn beside_artefacts(set: &str) -> TempDir {
         let ramdisk = repository("tests/fixtures/ramdisk").join(ramdisk);
         fs::copy(ramdisk, directory.path().join(name)).unwrap();
     }
+    let policy = repository("tests/fixtures/flask/domain.policy");
+    fs::copy(policy, directory.path().join("xenpolicy-domain")).unwrap();
     directory
 }
 

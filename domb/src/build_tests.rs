@@ -22,7 +22,7 @@ use crate::load::{Artefact, DomainArtefacts, Loaded};
 use crate::own_label::{self, Given, NextLabel};
 use crate::policy::Hooks;
 use crate::recovery;
-use crate::report::{Report, chain, hint};
+use crate::report::{DomainState, Report, chain, hint};
 use crate::sealed::Sealed;
 use crate::toolstack::{self, State, Toolstack};
 use crate::withhold::withhold;
@@ -54,6 +54,8 @@ struct Fake {
     keeps: Option<Range>,
     /// The permission that Xen says Flask denied then.
     flask_denies: Option<&'static str>,
+    /// The xenstore domain's domid.
+    store: Option<u16>,
 }
 
 impl Fake {
@@ -219,6 +221,10 @@ impl Toolstack for Fake {
         self.note("destroy", domid);
         self.there.borrow_mut().remove(&domid.value());
         Ok(())
+    }
+
+    fn recovers_with(&self, domid: Domid) -> bool {
+        self.store == Some(domid.value())
     }
 
     fn holds(&self, range: &Range) -> Result<bool, toolstack::Error> {
@@ -865,6 +871,36 @@ fn the_recovery_domain_starts_alone_and_finds_out_why() {
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
     assert_eq!(report["failure"]["domain"], "net");
     assert_eq!(fake.there.borrow().len(), 1, "it is left alone");
+}
+
+#[test]
+fn the_xenstore_domain_stays_for_the_recovery_domain() {
+    let fake = Fake {
+        store: Some(1),
+        ..silent(&[(9, &[NEVER])])
+    };
+    let domains = [
+        domain("store", 1, "roles = [\"xenstore\"]").replace("ramdisk", "# ramdisk"),
+        domain("net", 9, GATE),
+        domain("rescue", 99, "roles = [\"recovery\"]"),
+    ];
+    let approved = approved_with(&domains.concat(), None);
+    let mut told = Told::default();
+    let built = build(&approved, &fake, &mut told).unwrap();
+    let error = launch::Error::from(hand_off(built, None, &mut told).unwrap_err());
+    let mut report = Report::new(Path::new("launch.toml"));
+    report.loaded(&approved.measured.loaded);
+    report.told(&Err(error));
+    let nowhere = Path::new("/nonexistent/libxl.log");
+    assert!(recovery::start(&approved, &fake, nowhere, &mut report).is_some());
+    assert!(
+        fake.steps().ends_with("destroy 9, create 99, unpause 99"),
+        "{}",
+        fake.steps()
+    );
+    assert_eq!(report.domains[0].name, "store");
+    assert_eq!(report.domains[0].state, DomainState::Running);
+    assert_eq!(report.owners.xenstore, 1);
 }
 
 #[test]
