@@ -60,6 +60,15 @@ pub fn store_starts() -> u32 {
     word("domb.store-starts=").map_or(0, |count| count.parse().unwrap_or(0))
 }
 
+/// How much the xenstore domain writes to its console when the boot domain has
+/// left: `domb.store-noise=BYTES`.
+pub fn store_noise() -> Option<usize> {
+    if !ASKED {
+        return None;
+    }
+    word("domb.store-noise=")?.parse().ok()
+}
+
 /// What stands after `key` on the kernel's command line.
 fn word(key: &str) -> Option<String> {
     let words = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();

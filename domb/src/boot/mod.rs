@@ -21,6 +21,7 @@ mod root;
 mod store_domain;
 mod store_ramdisk;
 mod store_role;
+mod store_watch;
 
 use std::path::{Path, PathBuf};
 

@@ -116,6 +116,11 @@ impl StoreToolstack {
                 name,
                 ring,
                 control: self.control.map_or(0, Domid::value),
+                // Where the two are one, nobody else could.
+                watched: self
+                    .hardware
+                    .filter(|_| self.hardware == self.control)
+                    .map_or(0, Domid::value),
             };
             format!("{} {LINUX} -- {}", domain.cmdline, orders.words())
         })?;

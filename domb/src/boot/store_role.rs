@@ -9,8 +9,8 @@
 //! (a channel of this domain with itself, an empty page), and the real ring of
 //! domain 0 is introduced like any other domain's.
 //!
-//! Its console is never read again once it serves, so it never writes more
-//! than fits. Whatever ends xenstored ends this domain, as a crash that
+//! Its console is not read again once the boot domain has gone, and what it
+//! writes is then thrown away. Whatever ends xenstored ends this domain, as a crash that
 //! everybody can see.
 
 use std::ffi::CStr;
@@ -18,11 +18,14 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::Child;
+use std::time::Duration;
 
 use xenlight::{LoopbackPort, Store};
 
-use super::{MANIFEST, daemons, modules, mounts};
+use super::{MANIFEST, daemons, modules, mounts, store_watch};
+use crate::bundle::STATE;
 use crate::exit::Exit;
+use crate::fault;
 use crate::manifest::Manifest;
 use crate::report::chain;
 
@@ -46,6 +49,9 @@ pub(super) struct Orders {
     /// The control domain, which may introduce others like domain 0, and
     /// whose console is served here; 0 for none.
     pub(super) control: u16,
+    /// The hardware domain, where it is watched from here whether the boot
+    /// domain lives; 0 for none.
+    pub(super) watched: u16,
 }
 
 impl Orders {
@@ -56,13 +62,14 @@ impl Orders {
             name,
             ring,
             control,
+            watched,
         } = self;
-        format!("{ROLE} {domid} {name} {ring} {control}")
+        format!("{ROLE} {domid} {name} {ring} {control} {watched}")
     }
 
     /// From the words after [`ROLE`].
     fn read(words: &[String]) -> Option<Orders> {
-        let [domid, name, ring, control] = words else {
+        let [domid, name, ring, control, watched] = words else {
             return None;
         };
         Some(Orders {
@@ -70,6 +77,7 @@ impl Orders {
             name: name.clone(),
             ring: ring.parse().ok()?,
             control: control.parse().ok()?,
+            watched: watched.parse().ok()?,
         })
     }
 }
@@ -86,6 +94,9 @@ pub fn run(words: &[String]) -> Exit {
     let text = match result {
         Ok((mut xenstored, port)) => {
             say(READY);
+            if let Some(bytes) = fault::store_noise() {
+                std::thread::spawn(move || make_noise(bytes));
+            }
             let ended = xenstored.wait();
             drop(port);
             format!("{FAILED}xenstored ended: {ended:?}")
@@ -131,7 +142,33 @@ fn serve(orders: &Orders) -> Result<(Child, LoopbackPort), Error> {
             .map_err(Error::Xen)?;
         daemons::xenconsoled(&manifest)?;
     }
+    if orders.watched != 0 {
+        store_watch::begin(orders.watched).map_err(Error::Xen)?;
+    }
     Ok((xenstored, port))
+}
+
+/// For a drill: writes more than its ring takes when the boot domain has left,
+/// and says in XenStore that it could.
+fn make_noise(bytes: usize) {
+    let noise = || -> Result<(), Error> {
+        let store = Store::open().map_err(Error::Xen)?;
+        loop {
+            let said = store.read_text(STATE).map_err(Error::Xen)?;
+            if said.is_some_and(|text| text.starts_with("left")) {
+                break;
+            }
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        std::thread::sleep(Duration::from_secs(5));
+        say(&"noise ".repeat(bytes / 6));
+        store
+            .write("/tool/domb/noise", b"written")
+            .map_err(Error::Xen)
+    };
+    if let Err(error) = noise() {
+        say(&chain(&error).join(": "));
+    }
 }
 
 /// What libxl wants to find, and the way to it from domain 0.
@@ -202,6 +239,7 @@ mod tests {
             name: "store".to_owned(),
             ring: 12,
             control: 2,
+            watched: 3,
         };
         let words: Vec<String> = orders.words().split(' ').map(str::to_owned).collect();
         assert_eq!(words[0], ROLE);

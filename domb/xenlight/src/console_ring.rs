@@ -69,6 +69,20 @@ impl ConsoleRing {
         text
     }
 
+    /// Nobody reads it from here on. Linux waits in the kernel until a full ring
+    /// is read, so it is left with an index that is out of range: Linux then
+    /// throws away what is written (`drivers/tty/hvc/hvc_xen.c`,
+    /// `__write_console`).
+    fn close(&mut self) {
+        let (out_cons, out_prod) = (offset_of!(Ring, out_cons), offset_of!(Ring, out_prod));
+        // SAFETY: as in take().
+        let produced = unsafe { self.field::<u32>(out_prod).read_volatile() };
+        // The domain may write meanwhile: any step of it stays out of range.
+        let consumed = produced.wrapping_sub(OUT_OF_RANGE);
+        // SAFETY: as in take().
+        unsafe { self.field::<u32>(out_cons).write_volatile(consumed) };
+    }
+
     fn field<T>(&self, offset: usize) -> *mut T {
         self.page.as_ptr().cast::<u8>().wrapping_add(offset).cast()
     }
@@ -76,6 +90,7 @@ impl ConsoleRing {
 
 impl Drop for ConsoleRing {
     fn drop(&mut self) {
+        self.close();
         // SAFETY: map() mapped one page there, and it is not used again.
         let rc = unsafe { xenctrl_sys::munmap(self.page.as_ptr().cast(), PAGE) };
         if rc != 0 {
@@ -86,6 +101,7 @@ impl Drop for ConsoleRing {
 
 /// `out` of `struct xencons_interface`.
 const RING: usize = 2048;
+const OUT_OF_RANGE: u32 = 1 << 31;
 const PAGE: usize = 4096;
 const PAGE_I32: i32 = 4096;
 
@@ -118,6 +134,22 @@ mod tests {
         let mut page = ring(u32::MAX - 1, 3);
         assert_eq!(take(&mut page), [46, 47, 0, 1, 2]);
         assert!(take(&mut page).is_empty());
+    }
+
+    #[test]
+    fn a_ring_that_nobody_reads_any_more_is_neither_full_nor_empty_for_its_domain() {
+        for produced in [0, 5, u32::MAX] {
+            let mut page = ring(produced, produced);
+            let pointer = NonNull::new(page.as_mut_ptr().cast()).unwrap();
+            std::mem::ManuallyDrop::new(ConsoleRing { page: pointer }).close();
+            let ring: *mut Ring = page.as_mut_ptr().cast();
+            // SAFETY: as in ring().
+            let consumed = unsafe { (*ring).out_cons };
+            for more in [0, 1, 2048] {
+                let waiting = produced.wrapping_add(more).wrapping_sub(consumed);
+                assert!(waiting as usize > RING);
+            }
+        }
     }
 
     #[test]

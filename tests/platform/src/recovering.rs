@@ -1,34 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! A launch that fails where the boot domain was to leave: before the hardware
-//! domain is there the recovery domain comes up, and after it the machine
-//! restarts. Two boots; any domb will do.
+//! What may go wrong where the boot domain is to leave. A launch fails: before
+//! the hardware domain is there the recovery domain comes up, and after it the
+//! machine restarts. And with a domb that dies on request (`drill.rs`): it dies
+//! while nobody but the xenstore domain runs, and the xenstore domain's kernel
+//! has much to say when nobody listens any more.
 
 use std::time::{Duration, Instant};
 
 use crate::bench::Bench;
+use crate::cases::departure;
 use crate::departed::Platform;
 use crate::error::Result;
+use crate::machine::MachineSpec;
 use crate::root::Step;
 
 /// What fails, how it is made to, and what the machine says then, in this order.
 struct Failure {
     name: &'static str,
-    change: fn(&str) -> String,
+    prepare: fn(&Bench, &str) -> Result<MachineSpec>,
     words: &'static [&'static str],
 }
 
-const FAILURES: [Failure; 2] = [
+const FAILURES: [Failure; 4] = [
     Failure {
         // The last thing that can fail before the hardware domain is built.
         name: "the-control-domain-crashes",
-        change: |text| {
-            let text = with_rescue(text);
-            // The first of the file is the control domain's: its Linux has no init.
-            text.replacen(
-                "cmdline = \"",
-                "cmdline = \"rdinit=/gone root=/dev/none ",
-                1,
-            )
+        prepare: |bench, name| {
+            // The first command line is the control domain's: its Linux has no init.
+            full(bench, name, |text| {
+                let change = (
+                    "\ncmdline = \"",
+                    "\ncmdline = \"rdinit=/gone root=/dev/none ",
+                );
+                with_rescue(text).replacen(change.0, change.1, 1)
+            })
         },
         words: &[
             "domb: decided  control: recover (by configuration)",
@@ -44,9 +49,10 @@ const FAILURES: [Failure; 2] = [
     },
     Failure {
         name: "a-guest-is-never-ready",
-        change: |text| {
-            let text = with_rescue(text);
-            text.replacen("after = [\"net\"]", NEVER_READY, 1)
+        prepare: |bench, name| {
+            full(bench, name, |text| {
+                with_rescue(text).replacen("after = [\"net\"]", NEVER_READY, 1)
+            })
         },
         words: &[
             "domb: decided  web: recover (by configuration)",
@@ -54,10 +60,61 @@ const FAILURES: [Failure; 2] = [
             "Hardware Dom3 shutdown: rebooting machine",
         ],
     },
+    Failure {
+        name: "the-boot-domain-dies-before-hardware-and-control-run",
+        prepare: |bench, name| {
+            let mut spec = departure::prepare_one_domain(bench, name, &[])?;
+            spec.kernel_cmdline.push("domb.fault=handoff".to_owned());
+            Ok(spec)
+        },
+        words: &[
+            "domb: FAULT    at handoff",
+            "Hardware Dom3 shutdown: rebooting machine",
+        ],
+    },
+    Failure {
+        name: "the-xenstore-domain-floods-a-console-that-nobody-reads",
+        prepare: |bench, name| {
+            let noisy = |text: &str| {
+                let store = "roles = [\"xenstore\"]";
+                let words = format!("cmdline = \"domb.store-noise=60000\"\n{store}");
+                text.replacen(store, &words, 1)
+            };
+            let platform = Platform {
+                change: noisy,
+                ..Platform::FULL
+            };
+            platform.prepare(bench, name, &[Step::new("noise", NOISE)])
+        },
+        words: &[
+            "domb: exit     the boot domain halts",
+            "STEP noise exit=0",
+            "control: done",
+        ],
+    },
 ];
 
 const NEVER_READY: &str =
     "after = [\"net\"]\nready = { xenstore = \"data/ready\", timeout = \"2s\" }";
+
+/// XenStore answers after the flood.
+const NOISE: &str = "
+waited=0
+until [ \"$(xenstore-read /tool/domb/noise 2>/dev/null)\" = written ]; do
+    [ $waited -ge 120 ] && exit 1
+    sleep 1
+    waited=$((waited + 1))
+done
+await_heartbeats 7 3 120
+";
+
+fn full(bench: &Bench, name: &str, change: fn(&str) -> String) -> Result<MachineSpec> {
+    Platform {
+        change,
+        ..Platform::FULL
+    }
+    .prepare(bench, name, &[])
+}
 
 fn with_rescue(text: &str) -> String {
     format!("after_failure = \"halt\"\n{text}\n{RESCUE}")
@@ -95,12 +152,7 @@ pub fn all(bench: &Bench, filter: &str) -> Result<bool> {
 }
 
 fn fail(bench: &Bench, failure: &Failure) -> Result<()> {
-    let platform = Platform {
-        change: failure.change,
-        ..Platform::FULL
-    };
-    let steps: [Step; 0] = [];
-    let spec = platform.prepare(bench, failure.name, &steps)?;
+    let spec = (failure.prepare)(bench, failure.name)?;
     let mut machine = spec.start(&bench.work)?;
     machine.serial.crash_is_expected();
     for words in failure.words {

@@ -79,16 +79,7 @@ pub fn prepare(bench: &Bench, name: &str, steps: &[Step]) -> Result<MachineSpec>
 pub fn one_domain() -> Boot {
     Boot {
         name: "hardware-and-control",
-        prepare: |bench, name, steps| {
-            let dir = bench.directory(name)?;
-            let path = dir.join("launch.toml");
-            fs::write(&path, one_domain_configuration()).map_err(Error::file("write", &path))?;
-            let mut control = departed::control_root(bench, steps, "7")?;
-            departed::add_drivers(&mut control, &bench.parts)?;
-            control.write(&dir.join("control.cpio"))?;
-            departed::guest_root()?.write(&dir.join("guest.cpio"))?;
-            departed::machine(bench, name, &["policy/flask/hardware-control.te"])
-        },
+        prepare: prepare_one_domain,
         end: End::PowerOff,
         cases: vec![
             Case::of_boot("one-domain-has-the-devices-and-the-power", |_, outcome| {
@@ -103,6 +94,18 @@ pub fn one_domain() -> Boot {
             Case::of_boot("the-pcr-is-what-domb-predicted", example::predicted),
         ],
     }
+}
+
+/// The machine of [`one_domain`].
+pub fn prepare_one_domain(bench: &Bench, name: &str, steps: &[Step]) -> Result<MachineSpec> {
+    let dir = bench.directory(name)?;
+    let path = dir.join("launch.toml");
+    fs::write(&path, one_domain_configuration()).map_err(Error::file("write", &path))?;
+    let mut control = departed::control_root(bench, steps, "7")?;
+    departed::add_drivers(&mut control, &bench.parts)?;
+    control.write(&dir.join("control.cpio"))?;
+    departed::guest_root()?.write(&dir.join("guest.cpio"))?;
+    departed::machine(bench, name, &["policy/flask/hardware-control.te"])
 }
 
 fn one_domain_configuration() -> String {
