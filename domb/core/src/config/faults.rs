@@ -124,3 +124,25 @@ pub(super) fn one_of(words: &[&str]) -> String {
         None => String::new(),
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// What `check` makes of `value` as one key's, and the messages of the
+    /// faults it reports.
+    pub(in super::super) fn with<T, R>(
+        value: T,
+        check: impl Fn(&Field<T>, &mut Faults<'_>) -> R,
+    ) -> (R, Vec<String>) {
+        let mut faults = Faults::new("t");
+        let field = Field {
+            value,
+            span: 0..0,
+            key: "domain[0].memory".to_owned(),
+        };
+        let result = check(&field, &mut faults);
+        let messages = faults.finish().into_iter().map(|fault| fault.message);
+        (result, messages.collect())
+    }
+}

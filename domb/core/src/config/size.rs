@@ -114,25 +114,8 @@ fn unit_meant(written: &str) -> Option<char> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::faults::tests::with;
     use super::*;
-
-    fn with<T, R>(value: T, check: impl Fn(&Field<T>, &mut Faults<'_>) -> R) -> (R, Vec<String>) {
-        let mut faults = Faults::new("t");
-        let field = Field {
-            value,
-            span: 0..0,
-            key: "domain[0].memory".to_owned(),
-        };
-        let result = check(&field, &mut faults);
-        (
-            result,
-            faults
-                .finish()
-                .into_iter()
-                .map(|fault| fault.message)
-                .collect(),
-        )
-    }
 
     #[test]
     fn a_size_has_a_unit_and_is_whole_mib() {

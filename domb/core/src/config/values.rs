@@ -353,25 +353,8 @@ pub(super) fn path(field: &Field<&str>, faults: &mut Faults<'_>) -> Option<PathB
 
 #[cfg(test)]
 mod tests {
+    use super::super::faults::tests::with;
     use super::*;
-
-    fn with<T, R>(value: T, check: impl Fn(&Field<T>, &mut Faults<'_>) -> R) -> (R, Vec<String>) {
-        let mut faults = Faults::new("t");
-        let field = Field {
-            value,
-            span: 0..0,
-            key: "domain[0].memory".to_owned(),
-        };
-        let result = check(&field, &mut faults);
-        (
-            result,
-            faults
-                .finish()
-                .into_iter()
-                .map(|fault| fault.message)
-                .collect(),
-        )
-    }
 
     #[test]
     fn a_pv_command_line_of_1023_bytes_arrives_whole_and_one_of_1024_does_not() {

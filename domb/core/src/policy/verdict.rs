@@ -6,7 +6,6 @@
 //! Denying a domain is an answer, not an error.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::iter::repeat;
 
 use serde::Serialize;
@@ -214,46 +213,6 @@ impl Verdict {
             .any(|d| d.name == name && d.outcome == Outcome::Allow)
     }
 
-    /// The verdict as the text that is measured: one line per fact, every
-    /// free text quoted as JSON, no dependence on anything but the decisions.
-    #[must_use]
-    pub fn canonical(&self) -> String {
-        let mut text = String::from("domb-verdict 1\n");
-        let by = match self.decided_by {
-            DecidedBy::Script => "script",
-            DecidedBy::Default => "default",
-        };
-        push(&mut text, &["decided-by", by]);
-        if let Some(why) = &self.refused {
-            push(&mut text, &["refused", &quoted(why)]);
-        }
-        for decision in &self.domains {
-            let name = quoted(&decision.name);
-            match &decision.outcome {
-                Outcome::Allow => push(&mut text, &["allow", &name]),
-                Outcome::Deny { reason } => push(&mut text, &["deny", &name, &quoted(reason)]),
-                Outcome::LeftOut { reason } => push(&mut text, &["leave", &name, &quoted(reason)]),
-                Outcome::Skipped { needs } => push(&mut text, &["skip", &name, &quoted(needs)]),
-            }
-            for (key, change) in &decision.changes {
-                push(&mut text, &["set", &name, key, &change.value.to_string()]);
-            }
-        }
-        for Grant {
-            domain,
-            resource,
-            granted,
-        } in &self.grants
-        {
-            let verb = if *granted { "grant" } else { "withhold" };
-            push(&mut text, &[verb, &quoted(domain), &quoted(resource)]);
-        }
-        for resource in &self.withheld {
-            push(&mut text, &["withhold-from-hardware", &quoted(resource)]);
-        }
-        text
-    }
-
     /// Goes on to building, if there is anything to build.
     ///
     /// # Errors
@@ -341,14 +300,6 @@ fn orphan(facts: &Facts, domains: &[Decision]) -> Option<(usize, String)> {
         })
 }
 
-fn push(text: &mut String, words: &[&str]) {
-    writeln!(text, "{}", words.join(" ")).expect("writing to a String cannot fail");
-}
-
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -423,27 +374,5 @@ mod tests {
             .approve()
             .expect("one domain is allowed");
         assert_eq!(approval.allowed().collect::<Vec<_>>(), ["store"]);
-    }
-
-    #[test]
-    fn the_canonical_text_cannot_be_forged_by_a_reason() {
-        let verdict = verdict(vec![Answer::Deny("x\"\nallow \"web".to_owned())]);
-        insta::assert_snapshot!(verdict.canonical(), @r#"
-        domb-verdict 1
-        decided-by script
-        deny "store" "x\"\nallow \"web"
-        deny "net" "the launch script did not decide"
-        deny "web" "the launch script did not decide"
-        deny "alone" "the launch script did not decide"
-        "#);
-    }
-
-    #[test]
-    fn a_launch_without_a_script_says_so_in_what_is_measured() {
-        assert!(
-            Verdict::without_script(&three())
-                .canonical()
-                .contains("decided-by default\n")
-        );
     }
 }

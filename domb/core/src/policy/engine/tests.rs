@@ -472,6 +472,25 @@ mod anything {
         proptest::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
     }
 
+    /// What of a verdict people get to see, as it is.
+    fn shown(verdict: &Verdict) -> String {
+        let reasons = verdict
+            .domains()
+            .iter()
+            .map(|decision| match &decision.outcome {
+                Outcome::Allow => "",
+                Outcome::Deny { reason } | Outcome::LeftOut { reason } => reason,
+                Outcome::Skipped { needs } => needs,
+            });
+        let refused = verdict.refused().into_iter();
+        let log = verdict.log().iter().map(String::as_str);
+        reasons
+            .chain(refused)
+            .chain(log)
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
     fn twice(text: &str) {
         let few = Limits::default()
             .lowered_to("operations", 20_000)
@@ -486,7 +505,7 @@ mod anything {
             "{first:?}\n{text}"
         );
         assert_eq!(first, ask(), "{text}");
-        let shown = first.map_or_else(|error| error.to_string(), |verdict| verdict.canonical());
+        let shown = first.map_or_else(|error| error.to_string(), |verdict| shown(&verdict));
         assert!(
             shown.chars().all(|c| c == '\n' || !c.is_control()),
             "{shown:?}"
