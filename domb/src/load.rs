@@ -306,16 +306,25 @@ fn fits(kernel: &Artefact, kind: DomainType) -> Result<(), Cause> {
     }
 }
 
+/// What a file is to the launch, in words.
+#[must_use]
+pub fn what(kind: &ArtefactKind) -> String {
+    match kind {
+        ArtefactKind::Script => "launch script".to_owned(),
+        ArtefactKind::FlaskPolicy => "Flask policy".to_owned(),
+        ArtefactKind::ControlRamdisk => "control domain's ramdisk".to_owned(),
+        ArtefactKind::Kernel(domain) => format!("kernel of domain {domain}"),
+        ArtefactKind::Ramdisk(domain) => format!("ramdisk of domain {domain}"),
+    }
+}
+
 fn failed(kind: &ArtefactKind, path: PathBuf, cause: Cause) -> Error {
-    let (what, domain) = match kind {
-        ArtefactKind::Script => ("launch script".to_owned(), None),
-        ArtefactKind::FlaskPolicy => ("Flask policy".to_owned(), None),
-        ArtefactKind::ControlRamdisk => ("control domain's ramdisk".to_owned(), None),
-        ArtefactKind::Kernel(domain) => (format!("kernel of domain {domain}"), Some(domain)),
-        ArtefactKind::Ramdisk(domain) => (format!("ramdisk of domain {domain}"), Some(domain)),
+    let domain = match kind {
+        ArtefactKind::Kernel(domain) | ArtefactKind::Ramdisk(domain) => Some(domain),
+        ArtefactKind::Script | ArtefactKind::FlaskPolicy | ArtefactKind::ControlRamdisk => None,
     };
     Error::Artefact {
-        what,
+        what: what(kind),
         domain: domain.cloned(),
         path,
         cause,

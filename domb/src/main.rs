@@ -31,6 +31,7 @@ mod denials;
 mod exit;
 mod explain;
 mod fault;
+mod file;
 mod flask;
 #[cfg(feature = "generate")]
 mod generate;

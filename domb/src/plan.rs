@@ -6,8 +6,6 @@
 //! it. What a script may know of the machine is what `--facts` says, and of
 //! the TPM else what a boot would tell it.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use domb_core::measure::{
@@ -17,6 +15,7 @@ use domb_core::plan::{Decided, Review, Step};
 use domb_core::policy::{Facts, Flask, Verdict};
 
 use crate::exit::Exit;
+use crate::file::{Unreadable, read};
 use crate::launch::{self, Measured};
 use crate::load::{self, Source};
 use crate::measure::artefacts;
@@ -179,13 +178,6 @@ fn json<T: serde::de::DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, 
     })
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    fs::read(path).map_err(|source| Error::Read {
-        path: path.to_owned(),
-        source,
-    })
-}
-
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
 enum Error {
@@ -196,13 +188,8 @@ enum Error {
     #[error("plan a launch: it takes {0}")]
     HowMany(&'static str),
     /// A file cannot be read.
-    #[error("read {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Read(#[from] Unreadable),
     /// It is neither facts nor a plan, whichever was asked for.
     #[error("read {}\nhint: facts are as in tests/fixtures/facts/three-domains.json; a plan is what `domb plan --json` prints", path.display())]
     Json {
@@ -226,7 +213,7 @@ impl Error {
         match self {
             Error::Launch(error) => error.exit(),
             Error::HowMany(_) => Exit::Usage,
-            Error::Read { .. } | Error::Json { .. } | Error::Version { .. } => Exit::Load,
+            Error::Read(_) | Error::Json { .. } | Error::Version { .. } => Exit::Load,
         }
     }
 }

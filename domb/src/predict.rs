@@ -18,6 +18,7 @@ use domb_core::measure::{self, Bank, Digests, PredictedOutcome, Prediction, Verd
 use domb_core::policy::{PlatformFacts, TpmFacts, TpmState};
 
 use crate::exit::Exit;
+use crate::file::{Unreadable, read};
 use crate::launch::{self, Measured};
 use crate::load::{self, Source};
 use crate::log::listing;
@@ -162,10 +163,7 @@ pub(crate) fn tpm_facts(measured: &Measured, banks: &[Bank]) -> Result<TpmFacts,
 }
 
 fn read_platform(path: &Path) -> Result<PlatformFacts, Error> {
-    let bytes = fs::read(path).map_err(|source| Error::Read {
-        path: path.to_owned(),
-        source,
-    })?;
+    let bytes = read(path)?;
     serde_json::from_slice(&bytes).map_err(|source| Error::Platform {
         path: path.to_owned(),
         source,
@@ -233,13 +231,8 @@ enum Error {
     #[error("predict a launch without domain {0}: the configuration has no such domain")]
     UnknownDomain(String),
     /// The platform's facts cannot be read.
-    #[error("read {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Read(#[from] Unreadable),
     /// They are not what a script may find in `facts.platform`.
     #[error("read the platform's facts from {}", path.display())]
     Platform {
@@ -272,7 +265,7 @@ impl Error {
             Error::Launch(error) => error.exit(),
             Error::UnknownDomain(_) | Error::NothingLaunched | Error::WhichBank => Exit::Usage,
             Error::Platform { .. } => Exit::Usage,
-            Error::Read { .. } => Exit::Load,
+            Error::Read(_) => Exit::Load,
             Error::Write { .. } => Exit::Internal,
         }
     }

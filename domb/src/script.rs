@@ -4,13 +4,12 @@
 //! against sets of facts. Both run what a boot runs, within the same limits.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use domb_core::policy::{self, Facts, Limits, Script, reference, rehearse};
 
 use crate::exit::Exit;
+use crate::file::{Unreadable, read};
 use crate::output;
 use crate::policy::Meter;
 
@@ -97,24 +96,12 @@ fn set(path: &Path) -> Result<(String, Facts), Error> {
     Ok((name, facts))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    fs::read(path).map_err(|source| Error::Read {
-        path: path.to_owned(),
-        source,
-    })
-}
-
 /// Why a script was not tested.
 #[derive(Debug, thiserror::Error)]
 enum Error {
     /// A file cannot be read.
-    #[error("read {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Read(#[from] Unreadable),
     /// A file does not hold facts.
     #[error("read {} as facts of a launch\nhint: tests/fixtures/facts/three-domains.json is an example", path.display())]
     Facts {
@@ -131,7 +118,7 @@ enum Error {
 impl Error {
     fn exit(&self) -> Exit {
         match self {
-            Error::Read { .. } | Error::Facts { .. } => Exit::Load,
+            Error::Read(_) | Error::Facts { .. } => Exit::Load,
             Error::Script(_) => Exit::Script,
         }
     }

@@ -12,6 +12,7 @@ use domb_core::measure::Original;
 use super::{Error, read};
 use crate::boots::Boots;
 use crate::control_root::check_init;
+use crate::load::what;
 use crate::manifest::{Entry, Role, sha256_hex};
 
 /// The artefacts of a configuration: each stored content once.
@@ -90,16 +91,6 @@ impl Artefacts {
         self.contents
             .entry(stored)
             .or_insert_with(|| boots.bytes.into_owned());
-    }
-}
-
-fn what(kind: &ArtefactKind) -> String {
-    match kind {
-        ArtefactKind::Script => "launch script".to_owned(),
-        ArtefactKind::FlaskPolicy => "Flask policy".to_owned(),
-        ArtefactKind::ControlRamdisk => "control domain's ramdisk".to_owned(),
-        ArtefactKind::Kernel(domain) => format!("kernel of domain {domain}"),
-        ArtefactKind::Ramdisk(domain) => format!("ramdisk of domain {domain}"),
     }
 }
 

@@ -5,30 +5,20 @@
 use std::io;
 use std::path::PathBuf;
 
-use domb_core::diagnostic::{Diagnostic, render};
-
 use crate::compression;
 use crate::exit::Exit;
+use crate::file::Unreadable;
+use crate::load;
 
 /// Why there is no image.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// An input cannot be read.
-    #[error("read {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The configuration has faults.
-    #[error("{}", render(faults, text))]
-    Config {
-        /// The file's text, for the caret.
-        text: String,
-        /// Every fault found.
-        faults: Vec<Diagnostic>,
-    },
+    #[error(transparent)]
+    Read(#[from] Unreadable),
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] load::Error),
     /// A file that the configuration names cannot be used.
     #[error("load {what} from {}", path.display())]
     Artefact {
@@ -122,7 +112,7 @@ impl Error {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Error::Config { .. } => Exit::Config,
+            Error::Config(_) => Exit::Config,
             Error::Artefact { .. } => Exit::Load,
             _ => Exit::Image,
         }

@@ -23,6 +23,8 @@ use std::path::{Path, PathBuf};
 use domb_core::config::Config;
 
 use crate::exit::Exit;
+use crate::file::read;
+use crate::load;
 use crate::manifest::{self, Manifest, Role, sha256_hex};
 use crate::report;
 use archive::Tree;
@@ -125,7 +127,7 @@ struct Program {
 
 impl Ingredients {
     fn read(options: &Options, host: &Host) -> Result<Ingredients, Error> {
-        let config = config(&options.config)?;
+        let config = load::config(&options.config)?;
         let init = init(options.init.as_deref())?;
         let xenstored = daemon(host, "xenstored", options.xenstored.as_deref())?;
         let xenconsoled = daemon(host, "xenconsoled", options.xenconsoled.as_deref())?;
@@ -293,14 +295,6 @@ impl Ingredients {
     }
 }
 
-fn config(path: &Path) -> Result<Config, Error> {
-    let bytes = read(path)?;
-    Config::parse(&path.display().to_string(), &bytes).map_err(|faults| Error::Config {
-        text: String::from_utf8_lossy(&bytes).into_owned(),
-        faults,
-    })
-}
-
 fn init(given: Option<&Path>) -> Result<Program, Error> {
     let source = given.unwrap_or(Path::new("/proc/self/exe")).to_path_buf();
     let bytes = read(&source)?;
@@ -333,13 +327,6 @@ fn daemon(host: &Host, name: &'static str, given: Option<&Path>) -> Result<Progr
     Ok(Program {
         path,
         bytes,
-        source,
-    })
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    fs::read(path).map_err(|source| Error::Read {
-        path: path.to_path_buf(),
         source,
     })
 }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 //! What `domb log` reads: logs, predictions, PCR values.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use domb_core::measure::{Digests, Event, LaunchRecord, Prediction, RecordError, event_log};
@@ -10,6 +8,7 @@ use domb_core::units::PcrIndex;
 
 use super::pcr_values::parse;
 use crate::exit::Exit;
+use crate::file::{Unreadable, read};
 use crate::tpm;
 
 /// The launch that a log records.
@@ -38,13 +37,6 @@ pub(super) fn pcr_values(path: &Path, pcr: PcrIndex) -> Result<Digests, Error> {
     parse(&text, pcr).map_err(|problem| Error::Values {
         path: path.to_owned(),
         problem,
-    })
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    fs::read(path).map_err(|source| Error::Read {
-        path: path.to_owned(),
-        source,
     })
 }
 
@@ -87,13 +79,8 @@ fn outcome_of(path: &Path, bytes: &[u8], outcome: &str) -> Result<Vec<Event>, Er
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     /// A file cannot be read.
-    #[error("read {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Read(#[from] Unreadable),
     /// It is not an event log.
     #[error("read the event log {}", path.display())]
     Log {
@@ -149,7 +136,7 @@ impl Error {
     /// there is nothing to look at, with the step that looks.
     pub(super) fn exit(&self) -> Exit {
         match self {
-            Error::Read { .. } => Exit::Load,
+            Error::Read(_) => Exit::Load,
             Error::Tpm(_) => Exit::Measure,
             Error::NoOutcome { .. } => Exit::Usage,
             _ => Exit::Log,
