@@ -7,6 +7,7 @@
 //! configuration are refused: an event is never made for a part that is not
 //! the one configured.
 
+mod maker;
 #[cfg(test)]
 mod tests;
 
@@ -15,12 +16,13 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{
-    Artefact, Artefacts, Bank, Component, Digests, DomainArtefacts, Entry, Event, FORMAT_VERSION,
-    Outcome, VerdictRecord, canonical,
+    Artefact, Artefacts, Bank, Component, DomainArtefacts, Event, FORMAT_VERSION, Outcome,
+    VerdictRecord, canonical,
 };
 use crate::config::{Config, DomainConfig, DomainName, Exit};
 use crate::course::Came;
 use crate::units::PcrIndex;
+use maker::Maker;
 
 /// Why there is no event sequence for these inputs.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -348,85 +350,4 @@ fn known<'a>(
         .into_iter()
         .find(|name| config.domain(name.as_str()).is_none());
     stray.map_or(Ok(()), |name| Err(Error::UnknownDomain(name.clone())))
-}
-
-/// Makes events of one launch.
-struct Maker<'a> {
-    pcr: PcrIndex,
-    banks: &'a [Bank],
-}
-
-impl Maker<'_> {
-    fn event(&self, entry: Entry, digests: Digests) -> Event {
-        Event {
-            pcr: self.pcr,
-            entry,
-            digests,
-        }
-    }
-
-    fn text(&self, component: Component, domain: Option<&str>, value: &Value) -> Event {
-        self.raw_text(component, domain, canonical::to_string(value))
-    }
-
-    fn raw_text(&self, component: Component, domain: Option<&str>, text: String) -> Event {
-        let digests = Digests::of(self.banks, text.as_bytes());
-        self.event(
-            Entry {
-                text: Some(text),
-                ..Entry::bare(component, domain)
-            },
-            digests,
-        )
-    }
-
-    fn configuration(&self, bytes: &[u8]) -> Event {
-        let entry = Entry {
-            bytes: Some(bytes.len() as u64),
-            ..Entry::bare(Component::Configuration, None)
-        };
-        self.event(entry, Digests::of(self.banks, bytes))
-    }
-
-    fn absent(&self, component: Component, domain: Option<&str>) -> Event {
-        let entry = Entry {
-            absent: true,
-            ..Entry::bare(component, domain)
-        };
-        self.event(entry, Digests::zero(self.banks))
-    }
-
-    fn file(
-        &self,
-        component: Component,
-        domain: Option<&str>,
-        configured: bool,
-        artefact: Option<&Artefact>,
-    ) -> Result<Event, Error> {
-        let artefact = match (configured, artefact) {
-            (true, Some(artefact)) => artefact,
-            (false, None) => return Ok(self.absent(component, domain)),
-            _ => {
-                let domain = domain.map(str::to_owned);
-                return Err(Error::Disagreement {
-                    component: component.name(),
-                    domain,
-                });
-            }
-        };
-        let digests = artefact
-            .digests
-            .select(self.banks)
-            .ok_or_else(|| Error::MissingBank {
-                path: artefact.path.clone(),
-                banks: self.banks.to_vec(),
-            })?;
-        let entry = Entry {
-            path: Some(artefact.path.clone()),
-            bytes: Some(artefact.bytes),
-            original: artefact.original.clone(),
-            ..Entry::bare(component, domain)
-        };
-        Ok(self.event(entry, digests))
-    }
 }

@@ -3,8 +3,8 @@
 
 use serde_json::Map;
 
-use super::super::DomainArtefacts;
 use super::super::fixture::*;
+use super::super::{Digests, DomainArtefacts};
 use super::*;
 
 const BANKS: [Bank; 1] = [Bank::Sha256];
