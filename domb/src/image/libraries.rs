@@ -169,7 +169,8 @@ fn parse(path: &Path, bytes: &[u8]) -> Option<Object> {
             && (segment.p_vaddr..segment.p_vaddr.saturating_add(segment.p_filesz))
                 .contains(&strings)
     })?;
-    let start = usize::try_from(strings - segment.p_vaddr + segment.p_offset).ok()?;
+    let within = strings.checked_sub(segment.p_vaddr)?;
+    let start = usize::try_from(segment.p_offset.checked_add(within)?).ok()?;
     let length = usize::try_from(value(DT_STRSZ)?).ok()?;
     let strings = bytes.get(start..start.checked_add(length)?)?;
     for entry in dynamic.iter() {

@@ -58,7 +58,10 @@ pub(super) fn check(
         }
     }
     let bits = raw.address_bits.as_ref().map(|field| field.value);
-    let frames = bits.and_then(|bits| 1u64.checked_shl(u32::try_from(bits - 12).ok()?));
+    let frames = bits.and_then(|bits| {
+        let bits = u32::try_from(bits).ok()?.checked_sub(12)?;
+        1u64.checked_shl(bits)
+    });
     let xen = raw
         .xen_cmdline
         .as_ref()
