@@ -10,7 +10,7 @@ use std::rc::Rc;
 use domb_core::config::{Config, Control, DomainConfig, DomainName, Range, Ready};
 use domb_core::course::Came;
 use domb_core::flask::CONTROL_LABEL;
-use domb_core::measure::Bank;
+use domb_core::measure::{Bank, Digest};
 use domb_core::policy::{Facts, Flask, Limits, PlatformFacts, decide};
 use domb_core::units::Domid;
 
@@ -18,7 +18,7 @@ use crate::build::{Built, Cause, Error, Failure, Witness, build};
 use crate::handoff::{self, HandedOff, hand_off};
 use crate::launch;
 use crate::launch::{Approved, Measured};
-use crate::load::{Artefact, DomainArtefacts, Loaded};
+use crate::load::{Artefact, DomainArtefacts, Image, Loaded};
 use crate::own_label::{self, Given, NextLabel};
 use crate::policy::Hooks;
 use crate::recovery;
@@ -292,23 +292,17 @@ fn approved_with(domains: &str, script: Option<&str>) -> Approved {
     let head = script.map_or("", |_| "script = \"launch.rhai\"\n");
     let text = format!("{head}{domains}");
     let config = Config::parse("launch.toml", text.as_bytes()).unwrap();
-    let kernel = Rc::new(Artefact {
-        written: "k".into(),
-        sealed: Rc::new(Sealed::new("k", b"kernel").unwrap()),
-        original: None,
-        entries: None,
-        promised_sha256: None,
-    });
-    let script = script.map(|text| {
-        let sealed = Sealed::new("launch.rhai", text.as_bytes()).unwrap();
+    let sealed = |name: &str, bytes: &[u8]| {
         Rc::new(Artefact {
-            written: "launch.rhai".into(),
-            sealed: Rc::new(sealed),
+            written: name.into(),
+            sealed: Rc::new(Sealed::new(name, bytes).unwrap()),
             original: None,
             entries: None,
             promised_sha256: None,
         })
-    });
+    };
+    let kernel = sealed("k", b"kernel");
+    let script = script.map(|text| sealed("launch.rhai", text.as_bytes()));
     let domains = config
         .domains
         .iter()
@@ -316,7 +310,16 @@ fn approved_with(domains: &str, script: Option<&str>) -> Approved {
             let files = DomainArtefacts {
                 kernel: Rc::clone(&kernel),
                 ramdisk: None,
-                images: BTreeMap::new(),
+                images: domain
+                    .images
+                    .iter()
+                    .map(|image| {
+                        let path = image.kernel.to_str().unwrap();
+                        let kernel = sealed(path, path.as_bytes());
+                        let ramdisk = None;
+                        (image.name.clone(), Image { kernel, ramdisk })
+                    })
+                    .collect(),
             };
             (domain.name.clone(), files)
         })
@@ -534,6 +537,25 @@ fn what_was_given_is_withheld_after_all_is_built_and_before_anything_runs() {
         "create 7, create 9, create 42, withhold iomem fed40,1, withhold ioports 70, \
          unpause 7, unpause 9, unpause 42"
     );
+}
+
+#[test]
+fn the_report_names_the_image_that_boots_and_its_digest() {
+    let approved = approved("images = [{ name = \"old\", kernel = \"k-old\" }]");
+    let mut plan = approved.plan.clone();
+    plan.domains[1].kernel = "k-old".into();
+    let mut report = Report::new(Path::new("launch.toml"));
+    report.begin("config");
+    report.loaded(&approved.measured.loaded);
+    report.digests(&approved.measured);
+    report.planned(&plan, &approved.measured);
+    let kernel = |report: &mut Report, name| {
+        let file = &report.domain(name).unwrap().kernel;
+        (file.path.clone(), file.sha256.clone())
+    };
+    let old = Digest::of(Bank::Sha256, b"k-old").to_string();
+    assert_eq!(kernel(&mut report, "net"), ("k-old".to_owned(), old));
+    assert_eq!(kernel(&mut report, "store").0, "k");
 }
 
 #[test]

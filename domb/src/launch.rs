@@ -297,7 +297,7 @@ fn approve(
         .approve()
         .map_err(|verdict| Error::Denied { verdict })?;
     let plan = policy::plan(&measured, &approval)?;
-    report.planned(&plan);
+    report.planned(&plan, &measured);
     report.end(&format!(
         "{} of {domains} domains may start",
         approval.allowed().count()

@@ -3,11 +3,12 @@
 //! it does: what was loaded, decided, built and started, and how it ended.
 
 mod course;
+mod files;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use domb_core::config::{Config, DomainConfig, DomainName, Range, Role};
+use domb_core::config::{DomainConfig, DomainName, Range, Role};
 use domb_core::flask::{CONTROL_LABEL, Denial};
 use domb_core::policy::{self, Decision, Verdict};
 
@@ -16,14 +17,15 @@ use crate::console;
 use crate::exit::Exit;
 use crate::handoff::HandedOff;
 use crate::launch::{Error, Measured};
-use crate::load::{Artefact, Loaded};
+use crate::load::Loaded;
 use crate::measure::Summary;
 use crate::own_label::Given;
 use crate::report::{
-    Domain, DomainState, Failure, File, Measurement, Outcome, OwnLabel, Owners, Policy, Refusal,
-    Report, chain, hint, now_ms,
+    Domain, DomainState, Failure, Measurement, Outcome, OwnLabel, Owners, Policy, Refusal, Report,
+    chain, hint, now_ms,
 };
 use crate::toolstack;
+use files::file;
 
 impl Report {
     /// Config is done: the domains are known.
@@ -59,19 +61,6 @@ impl Report {
         self.end(&format!("{count} domains, {mib} MiB of artefacts sealed"));
     }
 
-    /// Measure is done: the digests are known.
-    pub fn digests(&mut self, measured: &Measured) {
-        for artefacts in &measured.artefacts.domains {
-            let Some(domain) = self.domain(artefacts.name.as_str()) else {
-                continue;
-            };
-            domain.kernel.sha256 = artefacts.kernel.sha256();
-            if let (Some(file), Some(ramdisk)) = (&mut domain.ramdisk, &artefacts.ramdisk) {
-                file.sha256 = ramdisk.sha256();
-            }
-        }
-    }
-
     /// Policy is done: who may start.
     pub fn decided(&mut self, verdict: &Verdict, measured: &Measured) {
         let script = measured.artefacts.script.as_ref();
@@ -102,18 +91,6 @@ impl Report {
         }
         if script.is_none() {
             self.warn("no launch script is configured: every domain may start".to_owned());
-        }
-    }
-
-    /// The configuration that will be carried out is known.
-    pub fn planned(&mut self, plan: &Config) {
-        for planned in &plan.domains {
-            if let Some(domain) = self.domain(planned.name.as_str()) {
-                domain.seclabel.clone_from(&planned.seclabel);
-                if planned.standby || planned.has_role(Role::Recovery) {
-                    domain.state = DomainState::Standby;
-                }
-            }
         }
     }
 
@@ -367,17 +344,5 @@ pub fn denial(decision: &Decision) -> Option<String> {
             Some(reason.clone())
         }
         policy::Outcome::Skipped { needs } => Some(format!("it needs {needs}, which is denied")),
-    }
-}
-
-fn file(artefact: &Artefact) -> File {
-    File {
-        path: artefact.written.display().to_string(),
-        bytes: artefact.sealed.len(),
-        sha256: artefact.promised_sha256.clone().unwrap_or_default(),
-        original_sha256: artefact
-            .original
-            .as_ref()
-            .map(|original| original.sha256.clone()),
     }
 }
