@@ -89,8 +89,8 @@ impl Watch {
     }
 
     fn boot_domain_runs(&self) -> xenlight::Result<bool> {
-        let domain = self.hypervisor.domain(BOOT_DOMAIN)?;
-        Ok(domain.is_some_and(|it| !matches!(it.state, RunState::Shutdown(_))))
+        let state = self.hypervisor.state(BOOT_DOMAIN)?;
+        Ok(state.is_some_and(|state| !matches!(state, RunState::Shutdown(_))))
     }
 }
 

@@ -112,6 +112,31 @@ impl Hypervisor {
     /// # Errors
     /// The hypervisor refuses to say.
     pub fn domain(&self, domid: u16) -> Result<Option<DomainInfo>> {
+        let Some(info) = self.info(domid)? else {
+            return Ok(None);
+        };
+        Ok(Some(DomainInfo {
+            domid,
+            uuid: info.handle,
+            state: state(info.flags),
+            memory_kib: info.tot_pages * 4,
+            max_memory_kib: info.max_pages * 4,
+            vcpus: info.nr_online_vcpus,
+            hvm: info.flags & xenctrl_sys::XEN_DOMINF_hvm_guest != 0,
+            seclabel: self.xenctrl.label(info.ssidref)?,
+        }))
+    }
+
+    /// The state of the domain with that domid, if there is one; for a domain
+    /// whose label may see others and not ask for theirs.
+    ///
+    /// # Errors
+    /// The hypervisor refuses to say.
+    pub fn state(&self, domid: u16) -> Result<Option<RunState>> {
+        Ok(self.info(domid)?.map(|info| state(info.flags)))
+    }
+
+    fn info(&self, domid: u16) -> Result<Option<xenctrl_sys::xc_domaininfo_t>> {
         let mut info = MaybeUninit::<xenctrl_sys::xc_domaininfo_t>::zeroed();
         // SAFETY: the handle is open; there is room for the one domain that
         // is asked for, and it outlives the call.
@@ -129,19 +154,7 @@ impl Hypervisor {
         // SAFETY: integers, zeroed and then filled in if there is any.
         let info = unsafe { info.assume_init() };
         // The answer is the first domain from `domid` on.
-        if found == 0 || info.domain != domid {
-            return Ok(None);
-        }
-        Ok(Some(DomainInfo {
-            domid,
-            uuid: info.handle,
-            state: state(info.flags),
-            memory_kib: info.tot_pages * 4,
-            max_memory_kib: info.max_pages * 4,
-            vcpus: info.nr_online_vcpus,
-            hvm: info.flags & xenctrl_sys::XEN_DOMINF_hvm_guest != 0,
-            seclabel: self.xenctrl.label(info.ssidref)?,
-        }))
+        Ok((found != 0 && info.domain == domid).then_some(info))
     }
 
     /// What Xen wrote to its own console since `mark`, which moves on.
