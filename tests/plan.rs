@@ -196,6 +196,89 @@ fn the_script_is_told_what_the_facts_say_of_the_machine() {
 }
 
 #[test]
+fn a_device_is_granted_and_withheld_by_its_name() {
+    let launch = Launch::new();
+    let resources = "[resources.nic]\npci = [\"00:04.0\"]\n[resources.disk]\npci = [\"0000:00:1f.2\"]\n\n[[domain]]";
+    let config = CONFIG.replacen("[[domain]]", resources, 1);
+    let config = config.replace("memory = \"96M\"", "memory = \"96M\"\nroles = []");
+    launch.write("launch.toml", config.as_bytes());
+    let script = "fn launch(facts, plan) {
+        if facts.platform.iommu { plan.grant(\"net\", \"nic\"); }
+        plan.withhold(\"disk\");
+        log(`${facts.resources} ${facts.platform.roles} ${facts.exit} ${facts.control.ramdisk}`);
+        plan.allow_all();
+        plan
+    }";
+    launch.write("launch.rhai", script.as_bytes());
+    let facts = fixture("facts/three-domains.json");
+    let facts = ["plan", "launch.toml", "--facts", facts.to_str().unwrap()];
+    golden("plan-devices.txt", &launch.gives(0, &facts));
+
+    // The rules of the configuration hold for what a script grants.
+    for (more, said) in [
+        ("plan.grant(\"probe\", \"nic\");", "error[C058]"),
+        ("plan.grant(\"web\", \"disk\");", "error[C140]"),
+        (
+            "plan.grant(\"net\", \"0000:00:04.0\");",
+            "no resource is called",
+        ),
+    ] {
+        let text = script.replace("plan.allow_all", &format!("{more} plan.allow_all"));
+        launch.write("launch.rhai", text.as_bytes());
+        let refused = launch.domb(&facts);
+        let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(SCRIPT_FAILED), "{text}");
+        assert!(text.contains(said), "{text}");
+    }
+}
+
+#[test]
+fn a_plan_under_labels_says_that_domain_0_gives_its_own_up() {
+    let launch = Launch::new();
+    launch.write("facts.json", br#"{"platform": {"flask": "enforcing"}}"#);
+    let script = "fn launch(facts, plan) { plan.allow_all(); plan.set_seclabel(\"net\", \"system_u:system_r:domU_t\"); plan }";
+    launch.write("launch.rhai", script.as_bytes());
+    let plan = launch.gives(0, &["plan", "launch.toml", "--facts", "facts.json"]);
+    assert!(
+        plan.contains("decide net\n  allow\n  seclabel = \"system_u:system_r:domU_t\"\n"),
+        "{plan}"
+    );
+    let place = |text: &str| plan.find(text).unwrap_or_else(|| panic!("{text}: {plan}"));
+    let relabel = place("relabel domain 0\n  system_u:system_r:dom0_t\n");
+    assert!(
+        place("unpause web") < relabel && relabel < place("PCR 13"),
+        "{plan}"
+    );
+    launch.write("launch.rhai", SCRIPT.as_bytes());
+    assert!(
+        !launch
+            .gives(0, &["plan", "launch.toml"])
+            .contains("relabel")
+    );
+}
+
+#[test]
+fn a_lowered_limit_is_the_limit() {
+    let launch = Launch::new();
+    launch.gives(0, &["plan", "launch.toml"]);
+    for (limit, said) in [
+        ("operations = 20", "(20)"),
+        ("log_lines = 1\nstring_bytes = 10", "(10)"),
+        ("source_bytes = 100", "100"),
+    ] {
+        let config = CONFIG.replacen("[control]", &format!("[limits]\n{limit}\n\n[control]"), 1);
+        launch.write("launch.toml", config.as_bytes());
+        let told = launch.domb(&["plan", "launch.toml"]);
+        let text = String::from_utf8(told.stderr).unwrap();
+        assert_eq!(told.status.code(), Some(SCRIPT_FAILED), "{limit}: {text}");
+        assert!(text.contains(said), "{limit}: {text}");
+    }
+    let told = launch.domb(&["check", "launch.toml"]);
+    let text = String::from_utf8(told.stderr).unwrap();
+    assert!(text.contains("C069") && text.contains("100"), "{text}");
+}
+
+#[test]
 fn a_launch_that_cannot_be_has_no_plan() {
     let launch = Launch::new();
     launch.write("facts.json", br#"{"platform": {"free_memory_mib": 100}}"#);

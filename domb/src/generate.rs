@@ -74,9 +74,18 @@ fn keys() -> String {
     for (heading, table) in [
         ("At the top", &schema),
         ("[measure]", &top["measure"]),
+        ("[limits]", &top["limits"]),
         ("[platform]", &top["platform"]),
         ("[control]", &top["control"]),
+        (
+            "[resources.NAME]",
+            &top["resources"]["additionalProperties"],
+        ),
         ("[[domain]]", domain),
+        (
+            "[[domain.images]]",
+            &domain["properties"]["images"]["items"],
+        ),
         ("[domain.ready]", &domain["properties"]["ready"]),
     ] {
         out.push_str(&format!(
@@ -109,6 +118,9 @@ fn value(property: &Value) -> String {
         }
         (_, Some("integer")) => format!("{} to {}", property["minimum"], property["maximum"]),
         (_, Some("array")) if property["items"]["type"] == "object" => "tables".to_owned(),
+        (_, Some("array")) if property["items"]["type"] == "integer" => {
+            "list of numbers".to_owned()
+        }
         (_, Some("array")) => "list of texts".to_owned(),
         (_, Some("object")) => "table".to_owned(),
         (_, Some("boolean")) => "`true`, `false`".to_owned(),

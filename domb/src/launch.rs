@@ -216,8 +216,16 @@ pub fn rehearse(measured: Measured, verdict: Verdict, toolstack: &DryRun) -> Res
     let last = final_event(config, Outcome::Launched, &ending, &banks);
     let last = last.map_err(measure::Error::from)?;
     toolstack.note(Step::Measure(Box::new(last)));
+    let config = &approved.measured.loaded.config;
+    let labels = toolstack.own_seclabel();
+    let labels = labels.is_ok_and(|label| label.is_some());
+    // Of a launch by the first init: the plan is of a boot.
+    let next_label = match config.exit {
+        config::Exit::Process if labels => Some(NextLabel::of(config.control.as_ref())),
+        config::Exit::Process | config::Exit::Domain => None,
+    };
     withhold::withhold(&built.withheld(), toolstack)?;
-    handoff::hand_off(built, None, &mut Silent)?;
+    handoff::hand_off(built, next_label.as_ref(), &mut Silent)?;
     Ok(())
 }
 

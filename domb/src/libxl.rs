@@ -20,6 +20,7 @@ use xenlight::{
 };
 
 use crate::in_force::InForce;
+use crate::pci::{self, Bus};
 use crate::pty;
 use crate::report::{chain, hint};
 use crate::toolstack::{Error, State, Toolstack};
@@ -112,8 +113,13 @@ impl From<xenlight::Error> for Error {
 }
 
 /// What the hypervisor says of itself, as the launch takes it.
-pub(crate) fn facts(platform: &Platform, version: Version, flask: FlaskState) -> PlatformFacts {
-    PlatformFacts {
+pub(crate) fn facts(
+    platform: &Platform,
+    version: Version,
+    flask: FlaskState,
+    store_is_here: bool,
+) -> PlatformFacts {
+    let facts = PlatformFacts {
         memory_mib: Some(platform.total_memory_mib),
         free_memory_mib: Some(platform.free_memory_mib),
         cpus: Some(platform.cpus),
@@ -126,6 +132,12 @@ pub(crate) fn facts(platform: &Platform, version: Version, flask: FlaskState) ->
         }),
         pv: Some(platform.pv),
         hvm: Some(platform.hvm),
+        iommu: Some(platform.iommu),
+        roles: None,
+    };
+    PlatformFacts {
+        roles: Some(facts.possible_roles(store_is_here)),
+        ..facts
     }
 }
 
@@ -142,9 +154,10 @@ pub(crate) fn state(domain: Option<DomainInfo>) -> State {
     }
 }
 
-/// A range as the hypervisor has it.
-pub(crate) fn permission(range: &Range) -> Permission {
-    match *range {
+/// A range as the hypervisor has it. A PCI device is none: it is as many as it
+/// has regions.
+fn permissions(range: &Range) -> Result<Vec<Permission>, pci::Error> {
+    Ok(vec![match *range {
         Range::Iomem { frame, frames, .. } => Permission::Iomem {
             first: frame,
             count: frames,
@@ -154,13 +167,60 @@ pub(crate) fn permission(range: &Range) -> Permission {
             count: u32::from(last) - u32::from(first) + 1,
         },
         Range::Irq(number) => Permission::Irq(number.into()),
+        Range::Pci(pci) => {
+            let mut all = Vec::new();
+            for region in Bus::of_linux().regions(pci)? {
+                all.extend(permissions(&region)?);
+            }
+            return Ok(all);
+        }
+    }])
+}
+
+/// Domain 0's permission for a range, given or taken.
+pub(crate) type Permit<'p> = dyn Fn(Permission, bool) -> xenlight::Result<()> + 'p;
+
+/// Whether domain 0 can give the range away, on a machine with an IOMMU or
+/// without.
+pub(crate) fn holds(
+    range: &Range,
+    iommu: impl FnOnce() -> Result<bool, Error>,
+    permit: &Permit<'_>,
+) -> Result<bool, Error> {
+    if let Range::Pci(pci) = range {
+        Bus::of_linux().is_givable(*pci, iommu()?)?;
+    }
+    for what in permissions(range)? {
+        if !may_give(permit(what, true))? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Takes the range from domain 0: false where Xen said of some of it that
+/// domain 0 may not.
+pub(crate) fn withhold(range: &Range, permit: &Permit<'_>) -> Result<bool, Error> {
+    if let Range::Pci(pci) = range {
+        Bus::of_linux().seize(*pci)?;
+    }
+    let mut whole = true;
+    for what in permissions(range)? {
+        whole &= take(what, &|what| permit(what, false))?;
+    }
+    Ok(whole)
+}
+
+impl From<pci::Error> for Error {
+    fn from(error: pci::Error) -> Error {
+        Error::new(chain(&error).join(": "))
     }
 }
 
 /// Whether domain 0 has what it just gave itself, which changes nothing if it
 /// has. Flask may forbid that and still allow to give it to another: then the
 /// build will tell.
-pub(crate) fn may_give(given: xenlight::Result<()>) -> Result<bool, Error> {
+fn may_give(given: xenlight::Result<()>) -> Result<bool, Error> {
     match given {
         Err(error) if error.is_not_permitted() || error.is_invalid() => Ok(false),
         Err(error) if error.is_denied() => Ok(true),
@@ -170,7 +230,7 @@ pub(crate) fn may_give(given: xenlight::Result<()>) -> Result<bool, Error> {
 
 /// Takes all of it, by ever smaller parts where Xen takes the whole for
 /// another's: false if it said so of some part.
-pub(crate) fn take(
+fn take(
     what: Permission,
     from_domain_0: &dyn Fn(Permission) -> xenlight::Result<()>,
 ) -> Result<bool, Error> {
@@ -198,7 +258,7 @@ impl Toolstack for Libxl {
     fn platform(&self) -> Result<PlatformFacts, Error> {
         let platform = self.context.platform()?;
         let version = self.context.version()?;
-        Ok(facts(&platform, version, self.context.flask()?))
+        Ok(facts(&platform, version, self.context.flask()?, true))
     }
 
     fn create(
@@ -232,12 +292,15 @@ impl Toolstack for Libxl {
     }
 
     fn holds(&self, range: &Range) -> Result<bool, Error> {
-        may_give(self.context.permit(DOMAIN_0, permission(range), true))
+        let iommu = || Ok(self.context.platform()?.iommu);
+        holds(range, iommu, &|what, allow| {
+            self.context.permit(DOMAIN_0, what, allow)
+        })
     }
 
     fn withhold(&self, range: &Range) -> Result<bool, Error> {
-        take(permission(range), &|what| {
-            self.context.permit(DOMAIN_0, what, false)
+        withhold(range, &|what, allow| {
+            self.context.permit(DOMAIN_0, what, allow)
         })
     }
 

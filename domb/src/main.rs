@@ -49,6 +49,7 @@ mod measure;
 mod newc;
 mod output;
 mod own_label;
+mod pci;
 mod plan;
 mod policy;
 mod predict;

@@ -24,6 +24,10 @@ use crate::policy;
 use crate::predict::tpm_facts;
 use crate::toolstack::DryRun;
 
+/// The boot domain's label in the shipped policy; a plan only needs to know
+/// that it has one.
+const BOOT_LABEL: &str = "system_u:system_r:domb_t";
+
 /// What to show the plan of.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
@@ -112,8 +116,15 @@ fn review(config: &Path, facts: &Facts) -> Result<(Review, Exit), Error> {
 
     // What nobody said of the machine is taken to be as the labels need it.
     let mut platform = facts.platform.clone();
+    let control = config.control.as_ref();
+    let labelled = platform.flask == Some(Flask::Enforcing)
+        || control.is_some_and(|control| control.seclabel.is_some())
+        || config.domains.iter().any(|it| it.seclabel.is_some());
     platform.flask.get_or_insert(Flask::Enforcing);
-    let toolstack = DryRun::on(platform);
+    let toolstack = match labelled {
+        true => DryRun::on(platform).labelled(BOOT_LABEL),
+        false => DryRun::on(platform),
+    };
     for step in until_built(&measured, &verdict)? {
         toolstack.note(step);
     }

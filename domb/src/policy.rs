@@ -30,7 +30,7 @@ pub fn decide(
 ) -> Result<Verdict, Error> {
     let script = script(measured)?;
     let facts = facts(measured, platform, tpm)?;
-    let limits = Limits::default();
+    let limits = measured.loaded.config.limits.clone();
     Ok(policy::decide(
         script.as_ref(),
         &facts,
@@ -54,6 +54,7 @@ pub fn plan(measured: &Measured, approval: &Approval) -> Result<Config, Error> {
 pub struct Hooks {
     script: Option<Script>,
     facts: Facts,
+    limits: Limits,
 }
 
 impl Hooks {
@@ -69,6 +70,7 @@ impl Hooks {
         Ok(Hooks {
             script: script(measured)?,
             facts: facts(measured, platform, tpm)?,
+            limits: measured.loaded.config.limits.clone(),
         })
     }
 
@@ -82,13 +84,12 @@ impl Hooks {
         attempt: u32,
         reason: &str,
     ) -> Result<Said, policy::Error> {
-        let limits = Limits::default();
         let Some(script) = &self.script else {
             return Ok(Said::default());
         };
-        let meter = Meter::new(&limits);
+        let meter = Meter::new(&self.limits);
         let asked = (name.as_str(), attempt, reason);
-        policy::on_failed(script, &self.facts, asked, &limits, meter)
+        policy::on_failed(script, &self.facts, asked, &self.limits, meter)
     }
 
     /// Whether a domain that is ready may count as that.
@@ -96,12 +97,11 @@ impl Hooks {
     /// # Errors
     /// The script did not say.
     pub fn on_ready(&self, name: &DomainName) -> Result<Said, policy::Error> {
-        let limits = Limits::default();
         let Some(script) = &self.script else {
             return Ok(Said::default());
         };
-        let meter = Meter::new(&limits);
-        policy::on_ready(script, &self.facts, name.as_str(), &limits, meter)
+        let meter = Meter::new(&self.limits);
+        policy::on_ready(script, &self.facts, name.as_str(), &self.limits, meter)
     }
 }
 

@@ -196,6 +196,7 @@ pub struct DryRun {
     steps: RefCell<Vec<Step>>,
     domains: RefCell<BTreeMap<Domid, (String, State)>>,
     labels: RefCell<BTreeMap<Domid, String>>,
+    own_label: RefCell<Option<String>>,
 }
 
 impl DryRun {
@@ -205,6 +206,15 @@ impl DryRun {
         DryRun {
             platform,
             ..DryRun::default()
+        }
+    }
+
+    /// It on a machine with labels, of which domain 0 has this one.
+    #[must_use]
+    pub fn labelled(self, label: &str) -> DryRun {
+        DryRun {
+            own_label: RefCell::new(Some(label.to_owned())),
+            ..self
         }
     }
 
@@ -299,11 +309,16 @@ impl Toolstack for DryRun {
     }
 
     fn own_seclabel(&self) -> Result<Option<String>, Error> {
-        Ok(None)
+        Ok(self.own_label.borrow().clone())
     }
 
-    fn relabel_self(&self, _label: &str) -> Result<bool, Error> {
-        Ok(false)
+    fn relabel_self(&self, label: &str) -> Result<bool, Error> {
+        let label = label.to_owned();
+        self.note(Step::Relabel {
+            label: label.clone(),
+        });
+        *self.own_label.borrow_mut() = Some(label);
+        Ok(true)
     }
 
     fn xen_messages(&self) -> Result<String, Error> {

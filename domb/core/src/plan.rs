@@ -12,7 +12,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use crate::config::{Config, DomainConfig, DomainType, Range};
+use crate::config::{Config, DomainConfig, DomainType, Pci, Range};
 use crate::units::Mib;
 
 pub use review::Review;
@@ -29,7 +29,21 @@ pub fn need_memory(domain: &DomainConfig) -> Mib {
         DomainType::Pv => domain.memory.kib() + 1024,
         DomainType::Pvh => domain.memory.kib() + paging_kib(domain) + 2048,
     };
-    Mib(kib.div_ceil(2048) * 2)
+    Mib((kib + iommu_kib(domain)).div_ceil(2048) * 2)
+}
+
+/// The page tables of the IOMMU for a domain that has a PCI device: four levels
+/// of 512 entries (`libxl__get_required_iommu_memory`, `libxl_create.c`).
+fn iommu_kib(domain: &DomainConfig) -> u64 {
+    if domain.pci().next().is_none() {
+        return 0;
+    }
+    let mut pages = domain.maxmem.kib() / 4;
+    let tables = (0..4).map(|_| {
+        pages = pages.div_ceil(512);
+        pages
+    });
+    4 * tables.sum::<u64>()
 }
 
 /// The paging pool of a hardware assisted domain: 256 pages for each vcpu and
@@ -65,19 +79,31 @@ pub fn libxl_config(domain: &DomainConfig, kernel: &Path, ramdisk: Option<&Path>
     if let Some(ramdisk) = ramdisk {
         build["ramdisk"] = json!(ramdisk);
     }
+    let devices: BTreeSet<Pci> = domain.pci().collect();
+    if !devices.is_empty() && domain.kind == DomainType::Pv {
+        // As xl has it (a libxl_defbool): the domain's RAM makes room where the device's memory is.
+        build["type.pv"] = json!({ "e820_host": "True" });
+    }
     for range in domain.delegated() {
-        delegate(&mut build[range.key()], range);
+        delegate(&mut build, range);
     }
     let mut config = Map::new();
     config.insert("c_info".to_owned(), create);
     config.insert("b_info".to_owned(), build);
     lay_over(&mut config, &domain.libxl);
+    if !devices.is_empty() {
+        let mut list: Vec<Value> = devices.into_iter().map(pcidev).collect();
+        if let Some(Value::Array(more)) = config.remove("pcidevs") {
+            list.extend(more);
+        }
+        config.insert("pcidevs".to_owned(), list.into());
+    }
     Value::Object(config)
 }
 
 /// Adds a range to libxl's list of its kind (`libxl_iomem_range`,
-/// `libxl_ioport_range`).
-fn delegate(list: &mut Value, range: &Range) {
+/// `libxl_ioport_range`). PCI devices are no part of `b_info`.
+fn delegate(build: &mut Value, range: &Range) {
     let item = match *range {
         Range::Iomem { frame, frames, gfn } => {
             let mut item = json!({ "start": frame, "number": frames });
@@ -90,11 +116,24 @@ fn delegate(list: &mut Value, range: &Range) {
             json!({ "first": first, "number": u32::from(last) - u32::from(first) + 1 })
         }
         Range::Irq(number) => json!(number),
+        Range::Pci(_) => return,
     };
-    match list {
+    match &mut build[range.key()] {
         Value::Array(items) => items.push(item),
         other => *other = json!([item]),
     }
+}
+
+/// A device as libxl has it (`libxl_device_pci`). `seize` lets libxl take it
+/// from the driver that has it.
+fn pcidev(pci: Pci) -> Value {
+    let Pci {
+        segment,
+        bus,
+        device,
+        function,
+    } = pci;
+    json!({ "domain": segment, "bus": bus, "dev": device, "func": function, "seize": true })
 }
 
 /// What the hardware domain is kept from once `built` stand: all that they
@@ -152,6 +191,22 @@ mod tests {
         for list in ["iomem", "ioports", "irqs"] {
             assert!(build.get(list).is_none(), "{list}");
         }
+    }
+
+    #[test]
+    fn a_pci_device_reaches_libxl_once_with_room_for_its_memory() {
+        let device = json!({ "domain": 0, "bus": 0, "dev": 31, "func": 2, "seize": true });
+        let config = config(
+            "pci = [\"00:1f.2\"]\nresources = [\"disk\"]\n[resources.disk]\npci = [\"0000:00:1f.2\"]\n\
+             [[domain.libxl.pcidevs]]\nbus = 3\n",
+        );
+        let domain = &config.domains[0];
+        let libxl = libxl_config(domain, Path::new("k"), None);
+        assert_eq!(libxl["pcidevs"], json!([device, { "bus": 3 }]));
+        assert_eq!(libxl["b_info"]["type.pv"], json!({ "e820_host": "True" }));
+        // 24576 pages need 48 tables, and one at each of the three levels above.
+        assert_eq!(iommu_kib(domain), 4 * (48 + 3));
+        assert_eq!(need_memory(domain), Mib(98));
     }
 
     #[test]

@@ -57,7 +57,7 @@ fn assertions() -> String {
         libxl_domain_build_info: max_vcpus max_memkb target_memkb kernel cmdline ramdisk u;
         libxl_dominfo: uuid domid ssid_label running paused shutdown dying shutdown_reason
             current_memkb max_memkb vcpu_online domain_type;
-        libxl_physinfo: nr_cpus total_pages free_pages scrub_pages outstanding_pages cap_hvm cap_pv cap_hap;
+        libxl_physinfo: nr_cpus total_pages free_pages scrub_pages outstanding_pages cap_hvm cap_pv cap_hap cap_hvm_directio;
         libxl_version_info: xen_version_major xen_version_minor xen_version_extra capabilities
             changeset commandline;
         libxl_childproc_hooks: chldowner fork_replacement reaped_callback;

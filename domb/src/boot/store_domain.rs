@@ -304,7 +304,8 @@ impl Toolstack for StoreToolstack {
     fn platform(&self) -> Result<PlatformFacts, Error> {
         let platform = self.hypervisor.platform()?;
         let version = self.hypervisor.version()?;
-        Ok(libxl::facts(&platform, version, self.hypervisor.flask()?))
+        let flask = self.hypervisor.flask()?;
+        Ok(libxl::facts(&platform, version, flask, false))
     }
 
     fn create(
@@ -356,13 +357,14 @@ impl Toolstack for StoreToolstack {
     }
 
     fn holds(&self, range: &Range) -> Result<bool, Error> {
-        libxl::may_give(self.hypervisor.permit(0, libxl::permission(range), true))
+        let iommu = || Ok(self.hypervisor.platform()?.iommu);
+        libxl::holds(range, iommu, &|what, allow| {
+            self.hypervisor.permit(0, what, allow)
+        })
     }
 
     fn withhold(&self, range: &Range) -> Result<bool, Error> {
-        libxl::take(libxl::permission(range), &|what| {
-            self.hypervisor.permit(0, what, false)
-        })
+        libxl::withhold(range, &|what, allow| self.hypervisor.permit(0, what, allow))
     }
 
     fn console_read(&self, domain: &DomainConfig) -> Vec<u8> {

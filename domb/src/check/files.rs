@@ -71,7 +71,7 @@ impl Fault {
 
 /// The Flask policy at `path`.
 pub(super) fn policy(path: &Path) -> Result<Policy, Fault> {
-    inspect(path, Content::FlaskPolicy, None)?;
+    inspect(path, Content::FlaskPolicy, None, &Limits::default())?;
     let shown = escape_path(path);
     let bytes =
         fs::read(path).map_err(|error| unusable(&shown, Code::ArtefactUnreadable, &error))?;
@@ -105,7 +105,7 @@ impl<'c> Files<'c> {
         let found = self
             .seen
             .entry((path.clone(), content))
-            .or_insert_with(|| inspect(&path, content, init));
+            .or_insert_with(|| inspect(&path, content, init, &self.config.limits));
         let shown = escape_path(&path);
         let at = |diagnostic: Diagnostic| {
             diagnostic
@@ -165,7 +165,12 @@ fn wrong_type(asked: DomainType, entries: kernel::Entries) -> Option<(&'static s
 }
 
 /// Opens a file and looks into it.
-fn inspect(path: &Path, content: Content, init: Option<&str>) -> Result<Found, Fault> {
+fn inspect(
+    path: &Path,
+    content: Content,
+    init: Option<&str>,
+    limits: &Limits,
+) -> Result<Found, Fault> {
     let shown = escape_path(path);
     let unreadable = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => Fault {
@@ -207,7 +212,7 @@ fn inspect(path: &Path, content: Content, init: Option<&str>) -> Result<Found, F
         });
     }
     match content {
-        Content::Script => script(path, &bytes).map(|()| Found::Script),
+        Content::Script => script(path, &bytes, limits).map(|()| Found::Script),
         Content::FlaskPolicy => match Policy::read(&bytes) {
             Ok(_) => Ok(Found::FlaskPolicy),
             Err(error) => Err(unusable(&shown, Code::FlaskPolicy, &error)),
@@ -251,11 +256,10 @@ fn control_root(shown: &str, bytes: &[u8], init: Option<&str>) -> Result<(), Fau
     })
 }
 
-/// Compiles a launch script within the limits of a launch.
-fn script(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
-    let limits = Limits::default();
+/// Compiles a launch script within the limits of its launch.
+fn script(path: &Path, bytes: &[u8], limits: &Limits) -> Result<(), Fault> {
     let compiled = Script::new(&escape_path(path), bytes)
-        .and_then(|script| policy::compile(&script, &limits, Meter::new(&limits)));
+        .and_then(|script| policy::compile(&script, limits, Meter::new(limits)));
     compiled.map_err(|error| {
         let text = error.to_string();
         let (text, hint) = match text.split_once("\nhint: ") {

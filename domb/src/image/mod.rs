@@ -138,7 +138,11 @@ impl Ingredients {
             Some(directory) => directory.clone(),
             None => host.kernel_modules(modules::has_xen)?,
         };
-        let modules = modules::collect(&directory, &options.modules)?;
+        let mut names = options.modules.clone();
+        if config.names_pci() {
+            names.push(modules::PCI_BACKEND.to_owned());
+        }
+        let modules = modules::collect(&directory, &names)?;
         let base = options.config.parent().unwrap_or(Path::new("."));
         let artefacts = artefacts::artefacts(&config, base)?;
         let release = fs::canonicalize(&directory).unwrap_or(directory);

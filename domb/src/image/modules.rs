@@ -23,6 +23,9 @@ pub(super) struct Module {
     pub(super) source: PathBuf,
 }
 
+/// What gives a domain a PCI device.
+pub(super) const PCI_BACKEND: &str = "xen-pciback";
+
 /// Whether a directory of modules belongs to a kernel that can be domain 0's.
 pub(super) fn has_xen(directory: &Path) -> bool {
     Index::read(directory).is_ok_and(|index| index.knows("xen_privcmd"))

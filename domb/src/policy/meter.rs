@@ -64,11 +64,8 @@ mod tests {
         let text = format!("fn launch(facts, plan) {{ {body} plan }}");
         let script = Script::new("launch.rhai", text.as_bytes()).unwrap();
         let facts = Facts {
-            domains: vec![],
             platform: PlatformFacts::default(),
-            tpm: None,
-            resources: vec![],
-            data: serde_json::Map::new(),
+            ..Facts::default()
         };
         match decide(Some(&script), &facts, limits, meter).unwrap_err() {
             Error::Exhausted { limit, .. } => limit,

@@ -96,6 +96,7 @@ impl Hypervisor {
             pv: can(xenctrl_sys::XEN_SYSCTL_PHYSCAP_pv),
             hvm: can(xenctrl_sys::XEN_SYSCTL_PHYSCAP_hvm),
             hap: can(xenctrl_sys::XEN_SYSCTL_PHYSCAP_hap),
+            iommu: can(xenctrl_sys::XEN_SYSCTL_PHYSCAP_directio),
         })
     }
 

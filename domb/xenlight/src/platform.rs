@@ -68,6 +68,8 @@ pub struct Platform {
     pub hvm: bool,
     /// There is hardware assisted paging.
     pub hap: bool,
+    /// Xen uses an IOMMU.
+    pub iommu: bool,
 }
 
 /// What Xen's Flask does about labels (`xc_flask_getenforce`).
@@ -154,6 +156,7 @@ impl Context {
             pv: info.cap_pv,
             hvm: info.cap_hvm,
             hap: info.cap_hap,
+            iommu: info.cap_hvm_directio,
         };
         // SAFETY: initialised above, disposed of once, not used again.
         unsafe { libxl_sys::libxl_physinfo_dispose(&raw mut info) };

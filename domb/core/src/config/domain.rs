@@ -4,11 +4,11 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::ready::Ready;
-use super::{Range, Resource};
+use super::{Pci, Range, Resource};
 use crate::units::{Domid, Mib};
 
 /// A `[[domain]]` table that passed every check of its own.
@@ -116,7 +116,7 @@ impl DomainType {
 }
 
 /// What the platform relies on a domain for (`roles`), as in Hyperlaunch.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// `"xenstore"`: it serves XenStore to every other domain. domb brings
@@ -167,6 +167,14 @@ impl DomainConfig {
     pub fn delegated(&self) -> impl Iterator<Item = &Range> {
         let named = self.resources.iter().flat_map(|resource| &resource.ranges);
         self.ranges.iter().chain(named)
+    }
+
+    /// The PCI devices among them.
+    pub fn pci(&self) -> impl Iterator<Item = Pci> {
+        self.delegated().filter_map(|range| match range {
+            Range::Pci(pci) => Some(*pci),
+            Range::Iomem { .. } | Range::Ioports { .. } | Range::Irq(_) => None,
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 //! wrote another one: most unknown keys are another tool's word for a key
 //! that exists, a key in the wrong table, or a slip of the finger.
 
+use super::limits;
 use super::nearest::nearest;
 
 /// One table of the file.
@@ -11,6 +12,7 @@ pub(super) enum Section {
     Top,
     Measure,
     Platform,
+    Limits,
     Control,
     Resource,
     Domain,
@@ -19,7 +21,7 @@ pub(super) enum Section {
 }
 
 impl Section {
-    pub(super) const ALL: [Section; 8] = [
+    pub(super) const ALL: [Section; 9] = [
         Section::Top,
         Section::Domain,
         Section::Ready,
@@ -27,6 +29,7 @@ impl Section {
         Section::Measure,
         Section::Control,
         Section::Platform,
+        Section::Limits,
         Section::Resource,
     ];
 
@@ -35,6 +38,7 @@ impl Section {
         match self {
             Section::Top => &[
                 "script",
+                "limits",
                 "flask_policy",
                 "exit",
                 "reclaim",
@@ -48,8 +52,9 @@ impl Section {
             ],
             Section::Measure => &["tpm", "pcr", "expect_initial"],
             Section::Platform => &["memory", "xen_cmdline", "address_bits"],
+            Section::Limits => &limits::KEYS,
             Section::Image => &["name", "kernel", "ramdisk"],
-            Section::Resource => &["iomem", "ioports", "irqs", "withheld"],
+            Section::Resource => &["iomem", "ioports", "irqs", "pci", "withheld"],
             Section::Control => &["ramdisk", "init", "args", "seclabel"],
             Section::Domain => &[
                 "name",
@@ -67,6 +72,7 @@ impl Section {
                 "iomem",
                 "ioports",
                 "irqs",
+                "pci",
                 "resources",
                 "after",
                 "ready",
@@ -102,6 +108,7 @@ impl Section {
             Section::Top => "the file",
             Section::Measure => "[measure]",
             Section::Platform => "[platform]",
+            Section::Limits => "[limits]",
             Section::Control => "[control]",
             Section::Resource => "[resources.NAME]",
             Section::Image => "[[domain.images]]",
@@ -166,6 +173,7 @@ const OTHER_WORDS: &[(&str, &str)] = &[
     ("max_memory", "maxmem"),
     ("maxvcpus", "vcpus"),
     ("mem", "memory"),
+    ("pcidev", "pci"),
     ("needs", "after"),
     ("policy", "script"),
     ("ram", "memory"),
@@ -186,7 +194,6 @@ const DEVICES: &[(&str, &str)] = &[
     ("disks", "disks"),
     ("nic", "nics"),
     ("nics", "nics"),
-    ("pci", "pcidevs"),
     ("pcidevs", "pcidevs"),
     ("usbdev", "usbdevs"),
     ("vfb", "vfbs"),

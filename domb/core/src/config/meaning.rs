@@ -12,8 +12,8 @@ use super::{
     Resource, Uuid,
 };
 use super::{
-    departure, devices, failure, images, libxl, owners, ready, resources, rules, seclabel, size,
-    values, xen_cmdline,
+    departure, devices, failure, images, libxl, limits, owners, pci, ready, resources, rules,
+    seclabel, size, values, xen_cmdline,
 };
 use crate::explain::Code;
 use crate::units::PcrIndex;
@@ -25,6 +25,7 @@ pub(super) fn config(raw: &RawConfig<'_>, bytes: &[u8], faults: &mut Faults<'_>)
         let path = values::path(field, faults)?;
         Some(note(&mut artefacts, ArtefactKind::Script, path, field))
     });
+    let limits = limits::meaning(&raw.limits, faults);
     let flask_policy = raw.flask_policy.as_ref().map(|field| {
         let path = values::path(field, faults)?;
         Some(note(&mut artefacts, ArtefactKind::FlaskPolicy, path, field))
@@ -88,7 +89,8 @@ pub(super) fn config(raw: &RawConfig<'_>, bytes: &[u8], faults: &mut Faults<'_>)
     rules::check(raw, &domains, platform_memory.flatten(), faults);
     failure::check(&raw.domains, faults);
     xen_cmdline::check(raw, &domains, faults);
-    devices::check(&raw.domains, faults);
+    devices::check(raw, faults);
+    pci::check(raw, exit, faults);
     seclabel::shared(&raw.domains, faults);
     if let Some(exit) = exit {
         departure::check(raw, exit, faults);
@@ -98,6 +100,7 @@ pub(super) fn config(raw: &RawConfig<'_>, bytes: &[u8], faults: &mut Faults<'_>)
     Some(Config {
         bytes: bytes.to_vec(),
         script: script.map_or(Some(None), |path| path.map(Some))?,
+        limits: limits?,
         flask_policy: flask_policy.map_or(Some(None), |path| path.map(Some))?,
         exit: exit?,
         reclaim: raw.reclaim.as_ref().map(|f| f.value).unwrap_or_default(),

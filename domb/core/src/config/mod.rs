@@ -17,9 +17,11 @@ mod free;
 mod images;
 mod keys;
 mod libxl;
+mod limits;
 mod meaning;
 mod nearest;
 mod owners;
+mod pci;
 mod range;
 mod raw;
 mod ready;
@@ -45,7 +47,7 @@ use serde::Serialize;
 pub use artefact::{Artefact, ArtefactKind, resolve};
 pub use domain::{DomainConfig, DomainName, DomainType, Image, OnFailure, Role, Uuid};
 pub use nearest::nearest;
-pub use range::{Range, Resource};
+pub use range::{Pci, Range, Resource};
 pub use ready::{Backend, BackendState, Node, OnTimeout, Ready};
 pub use schema::schema;
 pub use seclabel::Seclabel;
@@ -54,6 +56,7 @@ use faults::Faults;
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::measure::Digests;
+use crate::policy::Limits;
 use crate::units::{Mib, PcrIndex};
 
 /// A launch configuration that passed every check that needs no file, no Xen
@@ -64,6 +67,8 @@ pub struct Config {
     pub bytes: Vec<u8>,
     /// The launch script, as written. None: every domain is allowed.
     pub script: Option<PathBuf>,
+    /// The bounds of the launch script's runs (`[limits]`).
+    pub limits: Limits,
     /// The compiled Flask policy that Xen is started with, as written.
     pub flask_policy: Option<PathBuf>,
     /// How the boot domain leaves.
@@ -184,6 +189,21 @@ impl Config {
         self.domains.iter().find(|domain| domain.has_role(role))
     }
 
+    /// Whether it names a PCI device that a domain is given, can be given, or
+    /// is kept from.
+    #[must_use]
+    pub fn names_pci(&self) -> bool {
+        let resources = self.resources.iter();
+        let named = resources.flat_map(|resource| &resource.ranges);
+        let mut given = self.domains.iter().flat_map(DomainConfig::pci);
+        let passed = |domain: &DomainConfig| domain.libxl.contains_key("pcidevs");
+        given.next().is_some()
+            || named
+                .into_iter()
+                .any(|range| matches!(range, Range::Pci(_)))
+            || self.domains.iter().any(passed)
+    }
+
     /// The domain of that name.
     #[must_use]
     pub fn domain(&self, name: &str) -> Option<&DomainConfig> {
@@ -210,6 +230,17 @@ pub enum Exit {
     /// `"domain"`: the boot domain halts. A hardware domain has the devices, a
     /// control domain what is left of power, and clears the boot domain away.
     Domain,
+}
+
+impl Exit {
+    /// The word of the configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Exit::Process => "process",
+            Exit::Domain => "domain",
+        }
+    }
 }
 
 /// What becomes of the boot domain after it has halted (`reclaim`,

@@ -35,7 +35,9 @@ pub(super) fn check(
             let ranges = resource.into_iter().flat_map(|resource| &resource.ranges);
             ranges.map(|range| field.with(*range)).collect::<Vec<_>>()
         });
-        for field in own.into_iter().chain(named) {
+        // `devices` has those of a pass-through table as well.
+        let ranges = own.into_iter().chain(named);
+        for field in ranges.filter(|field| !matches!(field.value, Range::Pci(_))) {
             let new = Owned {
                 domain: index,
                 of: domain.name.as_str(),
@@ -115,7 +117,8 @@ pub(super) fn check(
 /// `XEN_DOMCTL_ioport_mapping`), and it has no physical interrupts
 /// (`X86_EMU_USE_PIRQ`). Pages are mapped into it.
 fn of_pvh(raw: &RawDomain<'_>, domain: &DomainConfig, faults: &Faults<'_>) -> Vec<Diagnostic> {
-    let unreached = |range: &Range| range.key() != "iomem";
+    // What a PCI device needs is for `pci`.
+    let unreached = |range: &Range| matches!(range, Range::Ioports { .. } | Range::Irq(_));
     let fault = |at: Field<()>, what: String| {
         faults
             .at(

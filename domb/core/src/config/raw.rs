@@ -12,6 +12,7 @@ use super::faults::{Faults, Field, quote};
 use super::free::Purpose;
 use super::images::RawImage;
 use super::keys::Section;
+use super::limits;
 use super::resources::{RawRanges, RawResource};
 use super::table::Table;
 use super::{AfterFailure, BackendState, Config, DomainType, OnTimeout, Reclaim, Role, TpmMode};
@@ -24,6 +25,7 @@ const MAX_DOMAINS: usize = Config::MAX_DOMAINS;
 /// The file, key by key.
 pub(super) struct RawConfig<'t> {
     pub(super) script: Option<Field<&'t str>>,
+    pub(super) limits: Vec<Field<i64>>,
     pub(super) flask_policy: Option<Field<&'t str>>,
     pub(super) exit: Option<Field<&'t str>>,
     pub(super) reclaim: Option<Field<Reclaim>>,
@@ -180,6 +182,7 @@ pub(super) fn read<'t>(root: &'t DeTable<'t>, faults: &mut Faults<'_>) -> RawCon
     let measure = top.table("measure", Section::Measure, faults);
     let platform = top.table("platform", Section::Platform, faults);
     let control = top.table("control", Section::Control, faults);
+    let limits = top.table("limits", Section::Limits, faults);
     let resources = top.named("resources", Section::Resource, faults);
     let domains = top.tables("domain", Section::Domain, MAX_DOMAINS, faults);
     if domains.is_empty() && top.is_vacant("domain") {
@@ -191,6 +194,7 @@ pub(super) fn read<'t>(root: &'t DeTable<'t>, faults: &mut Faults<'_>) -> RawCon
     }
     RawConfig {
         script: top.text("script", faults),
+        limits: limits.map_or(vec![], |table| limits::read(&table, faults)),
         flask_policy: top.text("flask_policy", faults),
         exit: top.text("exit", faults),
         reclaim: top.word("reclaim", RECLAIM, faults),

@@ -4,17 +4,18 @@
 
 use super::faults::{Faults, Field, quote};
 use super::nearest::nearest;
-use super::range::{Range, Resource};
+use super::range::{Pci, Range, Resource};
 use super::raw::RawDomain;
 use super::table::Table;
 use crate::diagnostic::Diagnostic;
 use crate::explain::Code;
 
-/// The three keys of ranges, as written.
+/// The keys of ranges, as written.
 pub(super) struct RawRanges<'t> {
     iomem: Vec<Field<&'t str>>,
     ioports: Vec<Field<&'t str>>,
     irqs: Vec<Field<i64>>,
+    pci: Vec<Field<&'t str>>,
 }
 
 /// One `[resources.NAME]`.
@@ -30,6 +31,7 @@ impl<'t> RawRanges<'t> {
             iomem: table.texts("iomem", faults),
             ioports: table.texts("ioports", faults),
             irqs: table.integers("irqs", faults),
+            pci: table.texts("pci", faults),
         }
     }
 
@@ -38,11 +40,19 @@ impl<'t> RawRanges<'t> {
         let iomem = self.iomem.first().map(|field| ("iomem", &field.span));
         let ports = self.ioports.first().map(|field| ("ioports", &field.span));
         let irqs = self.irqs.first().map(|field| ("irqs", &field.span));
-        iomem.or(ports).or(irqs)
+        let pci = self.pci.first().map(|field| ("pci", &field.span));
+        iomem.or(ports).or(irqs).or(pci)
     }
 
-    /// The ranges that are ranges, in the order iomem, ioports, irqs. What is
-    /// none was or will be reported by [`meaning`].
+    /// The PCI devices that are some, each where it is written.
+    pub(super) fn pci(&self) -> Vec<Field<Pci>> {
+        let devices = self.pci.iter();
+        let devices = devices.filter_map(|f| Some(f.with(Pci::parse(f.value)?)));
+        devices.collect()
+    }
+
+    /// The ranges that are ranges, in the order iomem, ioports, irqs, pci. What
+    /// is none was or will be reported by [`meaning`].
     pub(super) fn all(&self) -> Vec<Field<Range>> {
         let iomem = self
             .iomem
@@ -56,11 +66,22 @@ impl<'t> RawRanges<'t> {
             .irqs
             .iter()
             .filter_map(|f| Some(f.with(Range::irq(f.value)?)));
-        iomem.chain(ports).chain(irqs).collect()
+        let pci = self.pci().into_iter().map(|f| f.with(Range::Pci(f.value)));
+        iomem.chain(ports).chain(irqs).chain(pci).collect()
     }
 }
 
 impl<'t> RawResource<'t> {
+    /// Its name as written.
+    pub(super) fn name(&self) -> &'t str {
+        self.name.value
+    }
+
+    /// Its ranges as written.
+    pub(super) fn ranges(&self) -> &RawRanges<'t> {
+        &self.ranges
+    }
+
     pub(super) fn read(
         (name, table): (Field<&'t str>, Table<'t>),
         faults: &mut Faults<'_>,
@@ -75,7 +96,7 @@ impl<'t> RawResource<'t> {
 
 /// What the ranges mean. None if one is no range; that is reported.
 pub(super) fn meaning(raw: &RawRanges<'_>, faults: &mut Faults<'_>) -> Option<Vec<Range>> {
-    let before = raw.iomem.len() + raw.ioports.len() + raw.irqs.len();
+    let before = raw.iomem.len() + raw.ioports.len() + raw.irqs.len() + raw.pci.len();
     for field in raw.iomem.iter().filter(|f| Range::iomem(f.value).is_none()) {
         let hint = "write START,COUNT in hexadecimal pages, as in iomem = [\"fed40,1\"]";
         faults.add(no_range(
@@ -106,6 +127,16 @@ pub(super) fn meaning(raw: &RawRanges<'_>, faults: &mut Faults<'_>) -> Option<Ve
             field,
             &field.value.to_string(),
             "an interrupt",
+            hint,
+            faults,
+        ));
+    }
+    for field in raw.pci.iter().filter(|f| Pci::parse(f.value).is_none()) {
+        let hint = "write it as lspci -D does, as in pci = [\"0000:00:1f.2\"]";
+        faults.add(no_range(
+            field,
+            &quote(field.value),
+            "the address of a PCI device",
             hint,
             faults,
         ));
@@ -172,7 +203,7 @@ pub(super) fn resources(raw: &[RawResource<'_>], faults: &mut Faults<'_>) -> Opt
                     Code::Range,
                     format!("resource `{}` has no range", quote(name)),
                 )
-                .hint("give it iomem, ioports or irqs");
+                .hint("give it iomem, ioports, irqs or pci");
             faults.add(fault);
         }
         let ranges = ranges.filter(|ranges| named && !ranges.is_empty());
@@ -227,7 +258,7 @@ fn unknown(field: &Field<&str>, names: &[&str], faults: &Faults<'_>) -> Diagnost
     let shown = quote(field.value);
     let hint = match nearest(field.value, names) {
         Some(near) => format!("did you mean \"{}\"?", quote(near)),
-        None => format!("declare it: [resources.{shown}] with iomem, ioports or irqs"),
+        None => format!("declare it: [resources.{shown}] with iomem, ioports, irqs or pci"),
     };
     faults
         .at(

@@ -10,8 +10,9 @@ use serde_json::{Map, Value, json};
 use super::keys::Section;
 use super::raw::{AFTER_FAILURE, BACKEND_STATE, ON_TIMEOUT, RECLAIM, REQUIRED, ROLES, TPM, TYPE};
 use super::values::{MAX_VCPUS, PATH_MAX};
-use super::{Config, DomainName, OnFailure, libxl};
+use super::{Config, DomainName, OnFailure, Range, libxl};
 use super::{failure, images, ready};
+use crate::policy::Limit;
 use crate::units::{Domid, PcrIndex};
 
 /// The schema (JSON Schema 2020-12).
@@ -63,6 +64,11 @@ fn property(section: Section, key: &str) -> (Map<String, Value>, &'static str) {
             path(),
             "the launch script; without one, every domain is allowed",
         ),
+        (Section::Top, "limits") => (
+            table(Section::Limits).into(),
+            "bounds of the launch script's runs; they can be lowered only",
+        ),
+        (Section::Limits, key) => limit(key),
         (Section::Top, "flask_policy") => {
             (path(), "the compiled Flask policy that Xen is started with")
         }
@@ -147,6 +153,16 @@ fn property(section: Section, key: &str) -> (Map<String, Value>, &'static str) {
     }
 }
 
+/// A bound of the launch script.
+fn limit(key: &str) -> (Value, &'static str) {
+    let limit = Limit::ALL.into_iter().find(|limit| limit.name() == key);
+    limit.map_or((json!({}), ""), |limit| {
+        let most = limit.default_value();
+        let number = json!({ "type": "integer", "minimum": 1, "maximum": most, "default": most });
+        (number, limit.meaning())
+    })
+}
+
 fn seclabel() -> Value {
     json!({ "type": "string", "pattern": "^[A-Za-z0-9_.-]+(:[A-Za-z0-9_.-]+){2}$" })
 }
@@ -202,7 +218,7 @@ fn domain(key: &str) -> (Value, &'static str) {
             json!({ "type": "array", "items": { "type": "string" } }),
             "names of [resources] that the domain has for itself",
         ),
-        "iomem" | "ioports" | "irqs" => ranges(key),
+        "iomem" | "ioports" | "irqs" | "pci" => ranges(key),
         "after" => (
             json!({ "type": "array", "items": { "type": "string" } }),
             "the domains that are started before this one",
@@ -244,6 +260,12 @@ fn ranges(key: &str) -> (Value, &'static str) {
             ),
             "I/O ports that the domain has for itself, as in \"2f8-2ff\"",
         ),
+        "pci" => (
+            list(
+                json!({ "type": "string", "pattern": "^([0-9a-fA-F]{4}:)?[0-9a-fA-F]{2}:[01][0-9a-fA-F]\\.[0-7]$" }),
+            ),
+            "PCI devices that the domain has for itself, as in \"0000:00:1f.2\"",
+        ),
         _ => (
             list(json!({ "type": "integer", "minimum": 1, "maximum": u16::MAX })),
             "interrupts that the domain has for itself",
@@ -260,7 +282,7 @@ fn images() -> Value {
 
 fn resource() -> Value {
     let mut resource = table(Section::Resource);
-    let some = ["iomem", "ioports", "irqs"].map(|key| json!({ "required": [key] }));
+    let some = Range::KEYS.map(|key| json!({ "required": [key] }));
     resource.insert("anyOf".to_owned(), json!(some));
     resource.into()
 }

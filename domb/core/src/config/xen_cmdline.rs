@@ -21,6 +21,8 @@ pub(super) struct XenCmdline<'t> {
     pub(super) com1: bool,
     /// Whether Xen uses the second.
     pub(super) com2: bool,
+    /// Whether Xen uses no IOMMU even where there is one.
+    pub(super) iommu_off: bool,
 }
 
 impl<'t> XenCmdline<'t> {
@@ -35,6 +37,15 @@ impl<'t> XenCmdline<'t> {
                     found.dom0_mem = amount.or(found.dom0_mem);
                 }
                 Some(("flask", value)) => found.flask = Some(value),
+                Some(("iommu", value)) => {
+                    for word in value.split(',') {
+                        match word {
+                            "off" | "no" | "false" | "disable" | "0" => found.iommu_off = true,
+                            "on" | "yes" | "true" | "enable" | "1" => found.iommu_off = false,
+                            _ => {}
+                        }
+                    }
+                }
                 Some(("com1", _)) => found.com1 = true,
                 Some(("com2", _)) => found.com2 = true,
                 Some(("hardware_dom", value)) => found.hardware_dom = value.parse().ok(),

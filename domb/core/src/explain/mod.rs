@@ -11,6 +11,7 @@ mod departure;
 mod file;
 mod labels;
 mod launches;
+mod pci;
 mod rules;
 mod values;
 
@@ -110,6 +111,10 @@ pub enum Code {
     Image = 104,
     FlaskPolicy = 110,
     ControlInit = 111,
+    PciNotPv = 140,
+    PciLeaves = 141,
+    PciNoIommu = 142,
+    Limit = 143,
     RangeDenied = 150,
     RangeOfPvh = 151,
     RangeTooHigh = 152,
@@ -174,6 +179,7 @@ pub fn all() -> impl Iterator<Item = &'static Explanation> {
         artefacts::LATER,
         delegation::TABLE,
         launches::TABLE,
+        pci::TABLE,
     ];
     let mut all: Vec<_> = tables.into_iter().flatten().collect();
     all.sort_by_key(|entry| entry.code);

@@ -12,6 +12,7 @@ use crate::config::{
     AfterFailure, Config, Control, DomainConfig, DomainName, DomainType, Exit, OnFailure, TpmMode,
     Uuid,
 };
+use crate::policy::Limits;
 use crate::units::{Domid, Mib, PcrIndex};
 
 pub(super) fn name(text: &str) -> DomainName {
@@ -45,6 +46,7 @@ pub(super) fn domain(text: &str, domid: i64) -> DomainConfig {
 
 pub(super) fn config(domains: Vec<DomainConfig>) -> Config {
     Config {
+        limits: Limits::default(),
         bytes: b"# a launch configuration\n".to_vec(),
         script: None,
         flask_policy: None,

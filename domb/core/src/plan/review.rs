@@ -113,6 +113,9 @@ impl Block {
                 "withhold from the hardware domain".to_owned(),
                 vec![range.clone()],
             ),
+            Step::Relabel { label } => {
+                Block::new("relabel domain 0".to_owned(), vec![label.clone()])
+            }
             Step::Unpause { name, domid } => {
                 Block::new(heading("unpause", name), vec![format!("domid {domid}")])
             }

@@ -36,6 +36,11 @@ pub enum Step {
         /// The range, as `iomem fed40,1`.
         range: String,
     },
+    /// Give domain 0 another label than the boot domain's, for good.
+    Relabel {
+        /// The label it has then.
+        label: String,
+    },
     /// Let the domain run.
     Unpause {
         /// The domain.
@@ -111,6 +116,7 @@ impl fmt::Display for Step {
             Step::Decide(decided) => write!(f, "decide   {}", decided.name),
             Step::Create { name, domid, .. } => write!(f, "create   {domid:>5} {name}"),
             Step::Withhold { range } => write!(f, "withhold {range}"),
+            Step::Relabel { label } => write!(f, "relabel  domain 0 {label}"),
             Step::Unpause { name, domid } => write!(f, "unpause  {domid:>5} {name}"),
             Step::Await {
                 name, domid, ready, ..

@@ -12,6 +12,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use super::limits::Limit;
 use super::verdict::Approval;
 use crate::config::{
     AfterFailure, Config, DomainConfig, DomainName, Exit, OnFailure, Range, Ready, Role, TpmMode,
@@ -77,6 +78,13 @@ fn written(config: &Config, approval: &Approval, script: &str) -> String {
         line(&mut out, "reclaim", &json!(config.reclaim), "");
     }
     line(&mut out, "after_failure", &json!(after_failure), "");
+    heading(&mut out, "[limits]");
+    for limit in Limit::ALL {
+        let value = config.limits.of(limit);
+        if value < limit.default_value() {
+            line(&mut out, limit.name(), &json!(value), "");
+        }
+    }
     heading(&mut out, "[measure]");
     line(&mut out, "tpm", &json!(tpm), "");
     line(&mut out, "pcr", &json!(config.pcr.value()), "");
@@ -100,7 +108,7 @@ fn written(config: &Config, approval: &Approval, script: &str) -> String {
     }
     for resource in &config.resources {
         heading(&mut out, &format!("[resources.{}]", quoted(&resource.name)));
-        for kind in ["iomem", "ioports", "irqs"] {
+        for kind in Range::KEYS {
             let ranges = resource.ranges.iter().filter(|range| range.key() == kind);
             let ranges: Vec<Value> = ranges.map(Range::written).collect();
             let ranges = Some(ranges).filter(|ranges| !ranges.is_empty());
@@ -187,6 +195,7 @@ fn keys(domain: &DomainConfig, config: &Config, approval: &Approval) -> Map<Stri
         ("iomem", of_kind("iomem")),
         ("ioports", of_kind("ioports")),
         ("irqs", of_kind("irqs")),
+        ("pci", of_kind("pci")),
         (
             "resources",
             json!(Some(resources).filter(|names| !names.is_empty())),

@@ -14,7 +14,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, DomainConfig};
+use super::machine::{PlatformFacts, TpmFacts};
+use crate::config::{Config, DomainConfig, Role};
 use crate::measure::{Artefact, Artefacts, Bank};
 
 /// Everything a launch script may look at. The same facts and the same script
@@ -34,6 +35,15 @@ pub struct Facts {
     /// Names of the devices and ranges that can be granted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<String>,
+    /// How the boot domain leaves: `"process"` or `"domain"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<String>,
+    /// What domain 0 becomes, where it becomes another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<ControlFacts>,
+    /// The compiled Flask policy that Xen was started with, where it is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flask_policy: Option<FileFacts>,
     /// The integrator's own table (`[data]`), untouched.
     #[serde(default)]
     pub data: serde_json::Map<String, serde_json::Value>,
@@ -67,9 +77,27 @@ pub struct DomainFacts {
     /// Domains it starts after.
     #[serde(default)]
     pub after: Vec<String>,
+    /// What the platform relies on it for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<Role>,
     /// The resources it has, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<String>,
+    /// All ranges and devices that it has for itself, as `iomem fed40,1`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub delegated: Vec<String>,
+    /// When it counts as ready, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready: Option<String>,
+    /// What its failure means, as the configuration has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_failure: Option<String>,
+    /// Whether it is started in the place of another only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub standby: bool,
+    /// Its further fields of `libxl_domain_config`.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub libxl: serde_json::Map<String, serde_json::Value>,
     /// The kernel image.
     pub kernel: FileFacts,
     /// The ramdisk, where it has one.
@@ -78,6 +106,23 @@ pub struct DomainFacts {
     /// What else it can boot, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub images: BTreeMap<String, ImageFacts>,
+}
+
+/// `[control]`, with the digest of its root.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ControlFacts {
+    /// The archive that becomes its root, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ramdisk: Option<FileFacts>,
+    /// Its init.
+    pub init: String,
+    /// The arguments of that.
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// The label of domain 0 from the hand-off on, where one is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seclabel: Option<String>,
 }
 
 /// Files a domain can boot instead of its own.
@@ -104,101 +149,6 @@ pub struct FileFacts {
     /// SHA-256 of the file as its vendor shipped it. The same as `sha256`
     /// unless the bytes that boot were unpacked from that file.
     pub original_sha256: String,
-}
-
-/// The machine. A field is absent where this host cannot know it.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct PlatformFacts {
-    /// All memory Xen has, MiB.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub memory_mib: Option<u64>,
-    /// Memory not given to any domain, MiB.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub free_memory_mib: Option<u64>,
-    /// Physical CPUs that are online.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cpus: Option<u32>,
-    /// Xen's version, `4.17.5`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub xen_version: Option<String>,
-    /// Xen's own command line.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub xen_commandline: Option<String>,
-    /// Whether Flask decides anything.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub flask: Option<Flask>,
-    /// Whether PV domains can be built.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pv: Option<bool>,
-    /// Whether HVM and PVH domains can be built.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub hvm: Option<bool>,
-}
-
-/// Xen's Flask module.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Flask {
-    /// Not built in, or not the active XSM module.
-    Absent,
-    /// It logs and lets pass.
-    Permissive,
-    /// It refuses.
-    Enforcing,
-}
-
-impl Flask {
-    /// The word a script compares with.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Flask::Absent => "absent",
-            Flask::Permissive => "permissive",
-            Flask::Enforcing => "enforcing",
-        }
-    }
-}
-
-/// The TPM at the moment the script is asked.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TpmFacts {
-    /// What became of the measurement.
-    pub state: TpmState,
-    /// The PCR that domb extends.
-    pub pcr: u8,
-    /// Active banks by name (`sha256`), with the PCR's value in each as
-    /// lower-case hexadecimal once everything read so far is extended.
-    #[serde(default)]
-    pub values: BTreeMap<String, String>,
-}
-
-/// What became of the measurement.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TpmState {
-    /// Everything was extended into every active bank.
-    Measured,
-    /// There is no TPM; the configuration lets the launch go on without.
-    Absent,
-    /// There is a TPM and it failed; the configuration lets the launch go on.
-    Failed,
-    /// The configuration says not to touch it.
-    Off,
-}
-
-impl TpmState {
-    /// The word a script compares with.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            TpmState::Measured => "measured",
-            TpmState::Absent => "absent",
-            TpmState::Failed => "failed",
-            TpmState::Off => "off",
-        }
-    }
 }
 
 /// Why facts could not be put together.
@@ -231,7 +181,23 @@ impl Facts {
             .map(|domain| DomainFacts::of(domain, artefacts))
             .collect::<Result<_, _>>()?;
         let data = config.data.as_object().cloned().unwrap_or_default();
+        let control = config.control.as_ref().map(|control| {
+            let ramdisk = control.ramdisk.as_deref();
+            let ramdisk = ramdisk
+                .map(|path| known("domain 0", path, artefacts.control_ramdisk.as_ref()))
+                .transpose()?;
+            Ok(ControlFacts {
+                ramdisk,
+                init: control.init.clone(),
+                args: control.args.clone(),
+                seclabel: control.seclabel.clone(),
+            })
+        });
+        let policy = artefacts.flask_policy.as_ref();
         Ok(Facts {
+            exit: Some(config.exit.as_str().to_owned()),
+            control: control.transpose()?,
+            flask_policy: policy.and_then(FileFacts::of),
             domains,
             platform,
             tpm,
@@ -257,14 +223,8 @@ impl DomainFacts {
             .domains
             .iter()
             .find(|files| files.name == domain.name);
-        let known = |path: &Path, artefact: Option<&Artefact>| {
-            artefact
-                .and_then(FileFacts::of)
-                .ok_or_else(|| FactsError::NoDigest {
-                    domain: domain.name.as_str().to_owned(),
-                    path: path.display().to_string(),
-                })
-        };
+        let known =
+            |path: &Path, artefact: Option<&Artefact>| known(domain.name.as_str(), path, artefact);
         let kernel = known(&domain.kernel, files.map(|files| &files.kernel))?;
         let ramdisk = domain
             .ramdisk
@@ -296,6 +256,12 @@ impl DomainFacts {
                 .iter()
                 .map(|name| name.as_str().to_owned())
                 .collect(),
+            roles: domain.roles.clone(),
+            delegated: domain.delegated().map(ToString::to_string).collect(),
+            ready: domain.ready.as_ref().map(ToString::to_string),
+            on_failure: Some(domain.on_failure.to_string()),
+            standby: domain.standby,
+            libxl: domain.libxl.clone(),
             resources: domain
                 .resources
                 .iter()
@@ -306,6 +272,15 @@ impl DomainFacts {
             images,
         })
     }
+}
+
+/// The facts of a file that was read.
+fn known(domain: &str, path: &Path, artefact: Option<&Artefact>) -> Result<FileFacts, FactsError> {
+    let found = artefact.and_then(FileFacts::of);
+    found.ok_or_else(|| FactsError::NoDigest {
+        domain: domain.to_owned(),
+        path: path.display().to_string(),
+    })
 }
 
 impl FileFacts {
@@ -325,6 +300,7 @@ impl FileFacts {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::policy::{Flask, TpmState};
 
     /// Facts of a platform with these domains, each with what it starts after.
     pub(crate) fn facts(domains: &[(&str, &[&str])]) -> Facts {
@@ -348,7 +324,13 @@ pub(crate) mod tests {
                 seclabel: None,
                 uuid: format!("00000000-0000-4000-8000-{domid:012}"),
                 after: after.iter().map(|&name| name.to_owned()).collect(),
+                roles: vec![],
                 resources: vec![],
+                delegated: vec![],
+                ready: None,
+                on_failure: Some("stop".to_owned()),
+                standby: false,
+                libxl: serde_json::Map::new(),
                 kernel: file("vmlinuz".to_owned(), "a"),
                 ramdisk: Some(file(format!("{name}.cpio"), "b")),
                 images: BTreeMap::new(),
@@ -356,10 +338,7 @@ pub(crate) mod tests {
             .collect();
         Facts {
             domains,
-            platform: PlatformFacts::default(),
-            tpm: None,
-            resources: vec![],
-            data: serde_json::Map::new(),
+            ..Facts::default()
         }
     }
 

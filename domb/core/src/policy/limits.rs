@@ -45,7 +45,7 @@ impl Limit {
 
     /// Its name as a configuration and the documentation spell it.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         self.row().0
     }
 
@@ -61,7 +61,7 @@ impl Limit {
         self.row().2
     }
 
-    fn row(self) -> (&'static str, u64, &'static str) {
+    const fn row(self) -> (&'static str, u64, &'static str) {
         match self {
             Limit::SourceBytes => ("source_bytes", 64 * 1024, "length of the script"),
             Limit::Milliseconds => ("milliseconds", 2000, "time on the wall clock"),

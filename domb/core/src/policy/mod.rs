@@ -26,6 +26,7 @@ mod hooks;
 mod json;
 mod library;
 mod limits;
+mod machine;
 #[cfg(test)]
 mod properties;
 mod reference;
@@ -41,11 +42,10 @@ mod watch;
 pub use changes::{Change, Changes, Grant};
 pub use effective::{Effective, PlanError, effective};
 pub use error::{Error, Fault, Place};
-pub use facts::{
-    DomainFacts, Facts, FactsError, FileFacts, Flask, ImageFacts, PlatformFacts, TpmFacts, TpmState,
-};
+pub use facts::{ControlFacts, DomainFacts, Facts, FactsError, FileFacts, ImageFacts};
 pub use hooks::{Said, on_failed, on_ready};
 pub use limits::{Limit, Limits};
+pub use machine::{Flask, PlatformFacts, TpmFacts, TpmState};
 pub use reference::reference;
 pub use rehearse::{Tested, rehearse};
 pub use script::Script;

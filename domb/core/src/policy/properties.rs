@@ -23,10 +23,11 @@ enum Call {
     Memory,
     Grant,
     Withhold,
+    WithholdFromHardware,
     AllowAll,
 }
 
-const CALLS: [Call; 11] = [
+const CALLS: [Call; 12] = [
     Call::AllowAll,
     Call::AllowAll,
     Call::AllowAll,
@@ -37,6 +38,7 @@ const CALLS: [Call; 11] = [
     Call::Memory,
     Call::Grant,
     Call::Withhold,
+    Call::WithholdFromHardware,
     Call::AllowAll,
 ];
 
@@ -48,6 +50,9 @@ fn launches() -> impl Strategy<Value = (Vec<u8>, Vec<(Call, usize, usize)>)> {
         prop::collection::vec(calls, 0..10),
     )
 }
+
+/// What the configuration of every case names.
+const RESOURCES: [&str; 2] = ["page", "nic"];
 
 fn name(index: usize) -> String {
     format!("d{index}")
@@ -62,7 +67,9 @@ fn after(bits: u8, index: usize) -> Vec<String> {
 }
 
 fn configuration(domains: &[u8]) -> Config {
-    let mut text = String::from("[resources.page]\niomem = [\"fd000,1\"]\n");
+    let mut text = String::from(
+        "[resources.page]\niomem = [\"fd000,1\"]\n[resources.nic]\npci = [\"0000:00:04.0\"]\n",
+    );
     for (index, bits) in domains.iter().enumerate() {
         let (name, domid, after) = (name(index), index + 7, after(*bits, index));
         write!(
@@ -92,7 +99,7 @@ fn told(domains: &[u8]) -> Facts {
         .zip(after.iter().map(Vec::as_slice))
         .collect();
     Facts {
-        resources: vec!["page".to_owned()],
+        resources: RESOURCES.map(str::to_owned).to_vec(),
         ..facts(&list)
     }
 }
@@ -103,6 +110,7 @@ fn script(calls: &[(Call, usize, usize)], domains: usize) -> (Script, BTreeSet<S
     for (call, one, two) in calls {
         let (one, two) = (one % domains, two % domains);
         let (later, earlier) = (name(one.max(two)), name(one.min(two)));
+        let what = RESOURCES[two % RESOURCES.len()];
         let one = name(one);
         let line = match call {
             Call::Allow => format!("plan.allow(\"{one}\");"),
@@ -111,8 +119,9 @@ fn script(calls: &[(Call, usize, usize)], domains: usize) -> (Script, BTreeSet<S
             Call::After if later == earlier => continue,
             Call::After => format!("plan.start_after(\"{later}\", \"{earlier}\");"),
             Call::Memory => format!("plan.set_memory(\"{one}\", 64);"),
-            Call::Grant => format!("plan.grant(\"{one}\", \"page\");"),
-            Call::Withhold => format!("plan.withhold(\"{one}\", \"page\");"),
+            Call::Grant => format!("plan.grant(\"{one}\", \"{what}\");"),
+            Call::Withhold => format!("plan.withhold(\"{one}\", \"{what}\");"),
+            Call::WithholdFromHardware => format!("plan.withhold(\"{what}\");"),
             Call::AllowAll => "plan.allow_all();".to_owned(),
         };
         if matches!(call, Call::Deny | Call::LeaveOut) {
@@ -133,6 +142,33 @@ fn carried_out(domains: &[u8], script: &Script) -> Option<(Verdict, super::Effec
 }
 
 proptest! {
+    #[test]
+    fn what_a_domain_is_given_has_one_owner_and_the_hardware_domain_has_it_not(
+        (domains, calls) in launches()
+    ) {
+        let (script, _) = script(&calls, domains.len());
+        let Some((verdict, plan)) = carried_out(&domains, &script) else { return Ok(()) };
+        let built: Vec<_> = plan.config.domains.iter().collect();
+        let kept = crate::plan::withheld(&plan.config, &built);
+        let mut owned = BTreeSet::new();
+        for range in built.iter().flat_map(|domain| domain.delegated()) {
+            prop_assert!(owned.insert(*range), "{range} has two owners");
+            prop_assert!(kept.contains(range), "the hardware domain has {range} as well");
+        }
+        for resource in &plan.config.resources {
+            let granted = built.iter().filter(|domain| domain.resources.contains(resource));
+            for domain in granted {
+                let denied = verdict.grants().iter().any(|grant| {
+                    !grant.granted && grant.domain == domain.name.as_str() && grant.resource == resource.name
+                });
+                prop_assert!(!denied, "{} was withheld from {}", resource.name, domain.name);
+            }
+            let withheld = verdict.withheld().contains(&resource.name);
+            let has = resource.ranges.iter().all(|range| kept.contains(range));
+            prop_assert!(!withheld || has, "{} is not kept from the hardware domain", resource.name);
+        }
+    }
+
     #[test]
     fn a_plan_has_no_denied_domain_and_none_whose_dependency_is_missing(
         (domains, calls) in launches()

@@ -30,7 +30,11 @@ pub fn reference() -> String {
         };
         writeln!(out, "- `{}`{gives}: {}", usage(row), doc.trim()).expect(NEVER);
     }
-    out.push_str("\n## Limits\n\nThey are the same in every launch; nothing can raise them.\n\n");
+    out.push_str(
+        "\n## Limits\n\n\
+         `[limits]` of the configuration can lower each, and nothing can raise one:\n\n    \
+         [limits]\n    operations = 50000\n    log_lines = 20\n\n",
+    );
     out.push_str("| limit | default | counts |\n|---|---:|---|\n");
     for limit in Limit::ALL {
         let (name, default, meaning) = (limit.name(), limit.default_value(), limit.meaning());
@@ -55,12 +59,13 @@ fn usage(row: &Row) -> String {
 }
 
 /// What is written before the dot.
-const METHODS: [&str; 13] = [
+const METHODS: [&str; 14] = [
     "Test",
     "Answer",
     "Facts in a test",
     "Facts",
     "Domain",
+    "Control",
     "Image",
     "File",
     "Platform",

@@ -10,9 +10,11 @@ use rhai::{Array, Dynamic, EvalAltResult, Map};
 use super::changes::no_image;
 use super::draft::no_domain;
 use super::error::Raised;
-use super::facts::{DomainFacts, Facts, FileFacts, Flask, ImageFacts, PlatformFacts, TpmFacts};
+use super::facts::{ControlFacts, DomainFacts, Facts, FileFacts, ImageFacts};
 use super::json::map_from_json;
+use super::machine::{Flask, PlatformFacts, TpmFacts};
 use super::table::{Table, rows};
+use crate::config::Role;
 
 /// The script's `facts`.
 #[derive(Clone)]
@@ -23,6 +25,9 @@ pub(super) struct View {
 
 #[derive(Clone)]
 pub(super) struct Domain(Rc<DomainFacts>);
+
+#[derive(Clone)]
+struct Control(Rc<ControlFacts>);
 
 #[derive(Clone)]
 struct Image(Rc<ImageFacts>);
@@ -77,6 +82,7 @@ impl View {
 pub(super) fn register(table: &mut Table<'_>) {
     facts(table.on::<View>("Facts"));
     domain(table.on::<Domain>("Domain"));
+    control(table.on::<Control>("Control"));
     image(table.on::<Image>("Image"));
     file(table.on::<File>("File"));
     platform(table.on::<Platform>("Platform"));
@@ -95,6 +101,12 @@ fn facts(table: &mut Table<'_>) {
         property "tpm" -> "Tpm" = |f: &mut View| known("tpm", f.facts.tpm.clone()).map(|tpm| Tpm(Rc::new(tpm)));
         /// Names of the devices and ranges that can be granted.
         property "resources" -> "array of string" = |f: &mut View| texts(&f.facts.resources);
+        /// How the boot domain leaves: `"process"` or `"domain"`.
+        property "exit" -> "string" = |f: &mut View| known("exit", f.facts.exit.clone());
+        /// What domain 0 becomes, `[control]`; `()` if there is none.
+        property "control" -> "Control or ()" = |f: &mut View| or_unit(f.facts.control.clone().map(|c| Control(Rc::new(c))));
+        /// The compiled Flask policy that Xen was started with; `()` if none is named.
+        property "flask_policy" -> "File or ()" = |f: &mut View| or_unit(f.facts.flask_policy.clone().map(|f| File(Rc::new(f))));
         /// The integrator's own table, `[data]` in the configuration.
         property "data" -> "map" = |f: &mut View| (*f.data).clone();
     }
@@ -122,8 +134,21 @@ fn domain(table: &mut Table<'_>) {
         property "uuid" -> "string" = |d: &mut Domain| d.0.uuid.clone();
         /// Names of the domains it starts after.
         property "after" -> "array of string" = |d: &mut Domain| texts(&d.0.after);
+        /// What the platform relies on it for: `"xenstore"`, `"control"`,
+        /// `"hardware"`, `"recovery"`.
+        property "roles" -> "array of string" = |d: &mut Domain| roles(&d.0.roles);
         /// Names of the resources it has.
         property "resources" -> "array of string" = |d: &mut Domain| texts(&d.0.resources);
+        /// All ranges and PCI devices that it has for itself, such as `iomem fed40,1`.
+        property "delegated" -> "array of string" = |d: &mut Domain| texts(&d.0.delegated);
+        /// When it counts as ready, in words; `()` if as soon as it runs.
+        property "ready" -> "string or ()" = |d: &mut Domain| or_unit(d.0.ready.clone());
+        /// What its failure means, as in `launch.toml`.
+        property "on_failure" -> "string" = |d: &mut Domain| known("domain.on_failure", d.0.on_failure.clone());
+        /// Whether it is started only in the place of a domain that failed.
+        property "standby" -> "bool" = |d: &mut Domain| d.0.standby;
+        /// Its further fields of libxl, `[domain.libxl]`. An error if a number is no integer.
+        property "libxl" -> "map" = |d: &mut Domain| map_from_json("libxl", &d.0.libxl).map_err(|what| Raised::new(what, None).raise());
         /// The kernel image.
         property "kernel" -> "File" = |d: &mut Domain| File(Rc::new(d.0.kernel.clone()));
         /// The ramdisk; `()` if it has none.
@@ -142,6 +167,19 @@ fn domain(table: &mut Table<'_>) {
         };
         /// Its name.
         function "to_string(domain)" -> "string" = |d: &mut Domain| d.0.name.clone();
+    }
+}
+
+fn control(table: &mut Table<'_>) {
+    rows! { table;
+        /// The archive that becomes domain 0's root; `()` if it keeps the boot domain's.
+        property "ramdisk" -> "File or ()" = |c: &mut Control| or_unit(c.0.ramdisk.clone().map(|f| File(Rc::new(f))));
+        /// The init that is run there.
+        property "init" -> "string" = |c: &mut Control| c.0.init.clone();
+        /// Its arguments.
+        property "args" -> "array of string" = |c: &mut Control| texts(&c.0.args);
+        /// The label of domain 0 from the hand-off on; `()` if none is named.
+        property "seclabel" -> "string or ()" = |c: &mut Control| or_unit(c.0.seclabel.clone());
     }
 }
 
@@ -193,6 +231,13 @@ fn platform(table: &mut Table<'_>) {
         property "pv" -> "bool" = |p: &mut Platform| known("platform.pv", p.0.pv);
         /// Whether HVM and PVH domains can be built.
         property "hvm" -> "bool" = |p: &mut Platform| known("platform.hvm", p.0.hvm);
+        /// Whether Xen uses an IOMMU. Without one no domain can have a PCI device.
+        property "iommu" -> "bool" = |p: &mut Platform| known("platform.iommu", p.0.iommu);
+        /// The roles that a domain can have here. `"recovery"` always;
+        /// `"xenstore"` where domb is the first init, so that no XenStore serves
+        /// yet; `"control"` if Flask enforces as well; `"hardware"` if Xen's
+        /// command line has `hardware_dom=` besides.
+        property "roles" -> "array of string" = |p: &mut Platform| known("platform.roles", p.0.roles.as_ref().map(roles));
     }
 }
 
@@ -230,6 +275,11 @@ fn or_unit<T: Clone + 'static>(value: Option<T>) -> Dynamic {
 
 fn texts<'a>(texts: impl IntoIterator<Item = &'a String>) -> Array {
     texts.into_iter().map(|text| text.as_str().into()).collect()
+}
+
+#[expect(clippy::ptr_arg, reason = "it is handed the field as it is")]
+fn roles(roles: &Vec<Role>) -> Array {
+    roles.iter().map(|role| role.as_str().into()).collect()
 }
 
 fn number(value: u64) -> i64 {
