@@ -11,6 +11,7 @@
 mod artefacts;
 mod error;
 mod log_file;
+mod summary;
 #[cfg(test)]
 #[cfg(feature = "swtpm")]
 #[path = "../../tests/swtpm/mod.rs"]
@@ -19,8 +20,7 @@ mod swtpm;
 mod tests;
 mod unloaded;
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use domb_core::config::{Config, DomainName, InitialValue, TpmMode};
 use domb_core::course::Came;
@@ -29,11 +29,12 @@ use domb_core::measure::{
     verdict_event,
 };
 use domb_core::policy::{TpmFacts, TpmState, Verdict};
-use domb_core::units::PcrIndex;
 
 pub use artefacts::artefacts;
 pub use error::Error;
 use log_file::LogFile;
+pub use summary::Summary;
+use summary::by_name;
 pub use unloaded::close;
 
 use crate::launch::Measured;
@@ -70,26 +71,6 @@ pub struct Measurer {
     /// Something is to be said after `launched`.
     amended: bool,
     not_measured: Option<String>,
-}
-
-/// What came of a measurement.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Summary {
-    /// The PCR.
-    pub pcr: PcrIndex,
-    /// The number of events.
-    pub events: usize,
-    /// Bank name to the PCR's value after the last event, in hexadecimal
-    /// digits. Empty when the PCR was not extended with all of them.
-    pub values: BTreeMap<String, String>,
-    /// Bank name to the value the PCR had before the first event, where that
-    /// is not zero: the log alone does not explain the PCR then.
-    pub initial: BTreeMap<String, String>,
-    /// Where the event log is.
-    pub event_log: Option<PathBuf>,
-    /// Why the PCR does not hold this launch, when the configuration allows
-    /// that.
-    pub not_measured: Option<String>,
 }
 
 impl Measurer {
@@ -290,45 +271,6 @@ impl Measurer {
         self.settle(closed)
     }
 
-    /// What came of it so far.
-    #[must_use]
-    pub fn summary(&self) -> Summary {
-        let measured = self.state == TpmState::Measured;
-        let initial: Digests = self
-            .initial
-            .iter()
-            .filter(|value| !value.is_zero())
-            .copied()
-            .collect();
-        Summary {
-            pcr: self.config.pcr,
-            events: self.events.len(),
-            values: by_name(&if measured {
-                self.expected()
-            } else {
-                Digests::default()
-            }),
-            initial: by_name(&initial),
-            event_log: self.log.as_ref().map(|log| log.path().to_owned()),
-            not_measured: self.not_measured.clone(),
-        }
-    }
-
-    /// One line for the console.
-    #[must_use]
-    pub fn describe(&self) -> String {
-        let events = self.events.len();
-        let banks: Vec<&str> = self.banks.iter().map(|bank| bank.name()).collect();
-        match &self.not_measured {
-            Some(why) => format!("NOT MEASURED: {why}"),
-            None => format!(
-                "{events} events in PCR {}, {}",
-                self.config.pcr,
-                banks.join(" ")
-            ),
-        }
-    }
-
     /// The event log is ahead of the PCR, never behind: an event that cannot
     /// be logged is not extended. The one exception is a final `failed`, which
     /// closes the PCR whatever else is broken.
@@ -408,11 +350,4 @@ impl Measurer {
         self.not_measured = Some(why);
         Ok(())
     }
-}
-
-fn by_name(values: &Digests) -> BTreeMap<String, String> {
-    values
-        .iter()
-        .map(|value| (value.bank().name().to_owned(), value.to_string()))
-        .collect()
 }

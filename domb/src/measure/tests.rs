@@ -2,6 +2,7 @@
 //! What a measurement does without a TPM, under each setting. What it does
 //! with one is in `tests/swtpm`.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use domb_core::measure::{Artefact, Artefacts, DomainArtefacts, LaunchRecord};
