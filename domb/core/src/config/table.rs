@@ -3,6 +3,8 @@
 //! written at, and one wrong value does not hide the next: serde's derived
 //! readers stop at the first fault, this one goes on.
 
+mod lists;
+
 use std::ops::Range;
 
 use serde_json::{Map, Value};
@@ -137,38 +139,6 @@ impl<'t> Table<'t> {
         number.map(|number| field.with(number))
     }
 
-    /// The list of whole numbers at `key`; a fault for each element that is
-    /// none.
-    pub(super) fn integers(&self, key: &str, faults: &mut Faults<'_>) -> Vec<Field<i64>> {
-        let Some(field) = self.find(key) else {
-            return Vec::new();
-        };
-        let hint = format!("write a list of numbers, as in {key} = [5, 6]");
-        let DeValue::Array(array) = field.value else {
-            wrong_type(&field, "a list of whole numbers", &hint, faults);
-            return Vec::new();
-        };
-        let mut numbers = Vec::new();
-        for (index, element) in array.iter().enumerate() {
-            let element = Field {
-                value: element.get_ref(),
-                span: element.span(),
-                key: format!("{}[{index}]", field.key),
-            };
-            let number = match element.value {
-                DeValue::Integer(digits) => {
-                    i64::from_str_radix(digits.as_str(), digits.radix()).ok()
-                }
-                _ => None,
-            };
-            match number {
-                Some(number) => numbers.push(element.with(number)),
-                None => wrong_type(&element, "a whole number", &hint, faults),
-            }
-        }
-        numbers
-    }
-
     /// `true` or `false` at `key`; a fault if it is something else.
     pub(super) fn flag(&self, key: &str, faults: &mut Faults<'_>) -> Option<Field<bool>> {
         let field = self.find(key)?;
@@ -214,39 +184,6 @@ impl<'t> Table<'t> {
         tables
     }
 
-    /// The list of texts at `key`; a fault for each element that is no text.
-    pub(super) fn texts(&self, key: &str, faults: &mut Faults<'_>) -> Vec<Field<&'t str>> {
-        let Some(field) = self.find(key) else {
-            return Vec::new();
-        };
-        let DeValue::Array(array) = field.value else {
-            let hint = match field.value.as_str() {
-                Some(text) => format!("write {key} = [\"{}\"]", quote(text)),
-                None => format!("write a list, as in {key} = [\"one\", \"two\"]"),
-            };
-            wrong_type(&field, "a list of texts", &hint, faults);
-            return Vec::new();
-        };
-        let mut texts = Vec::new();
-        for (index, element) in array.iter().enumerate() {
-            let element = Field {
-                value: element.get_ref(),
-                span: element.span(),
-                key: format!("{}[{index}]", field.key),
-            };
-            match element.value.as_str() {
-                Some(text) => texts.push(element.with(text)),
-                None => wrong_type(
-                    &element,
-                    "text in double quotes",
-                    "put the value in double quotes",
-                    faults,
-                ),
-            }
-        }
-        texts
-    }
-
     /// The word at `key` as the value that goes with it.
     pub(super) fn word<T: Copy>(
         &self,
@@ -256,20 +193,6 @@ impl<'t> Table<'t> {
     ) -> Option<Field<T>> {
         let text = self.text(key, faults)?;
         one_word(key, &text, words, faults)
-    }
-
-    /// The values of `key`, a list, each one of `words`; empty if it is left out.
-    pub(super) fn words<T: Copy>(
-        &self,
-        key: &str,
-        words: &[(&str, T)],
-        faults: &mut Faults<'_>,
-    ) -> Vec<Field<T>> {
-        let texts = self.texts(key, faults);
-        let values = texts
-            .iter()
-            .filter_map(|text| one_word(key, text, words, faults));
-        values.collect()
     }
 
     /// The table at `key`.
@@ -286,56 +209,6 @@ impl<'t> Table<'t> {
             return None;
         };
         Some(Table::open(section, field.key, field.span, entries, faults))
-    }
-
-    /// The tables of the list at `key`, at most `most`.
-    pub(super) fn tables(
-        &self,
-        key: &str,
-        section: Section,
-        most: usize,
-        faults: &mut Faults<'_>,
-    ) -> Vec<Table<'t>> {
-        let Some(field) = self.find(key) else {
-            return Vec::new();
-        };
-        let hint = format!("begin each with {}, in double brackets", section.title());
-        let DeValue::Array(array) = field.value else {
-            wrong_type(&field, "a list of tables", &hint, faults);
-            return Vec::new();
-        };
-        let mut tables = Vec::new();
-        for (index, element) in array.iter().enumerate() {
-            let path = format!("{}[{index}]", field.key);
-            let at = Field {
-                value: element.get_ref(),
-                span: element.span(),
-                key: path,
-            };
-            if index == most {
-                let fault = faults
-                    .at(
-                        &at,
-                        Code::TooManyDomains,
-                        format!(
-                            "more than {most} {} tables: {}",
-                            section.title(),
-                            array.len()
-                        ),
-                    )
-                    .because("no platform domb is meant for starts so many domains at boot")
-                    .hint("let the control domain start the rest");
-                faults.add(fault);
-                break;
-            }
-            match at.value {
-                DeValue::Table(entries) => {
-                    tables.push(Table::open(section, at.key, at.span, entries, faults));
-                }
-                _ => wrong_type(&at, "a table", &hint, faults),
-            }
-        }
-        tables
     }
 
     /// The free table at `key`, as JSON.
