@@ -6,10 +6,15 @@
 //! Both stay in the foreground as children of PID 1, so that one that dies is
 //! noticed at once and its last words can be shown. Their pid files are where
 //! Debian's `xen` service looks, so that it does not start a second xenstored,
-//! which would unlink the socket of the first.
+//! which would unlink the socket of the first; and where Xen's own scripts do.
+//!
+//! What they call themselves begins with `@`: a systemd that ends a root, for
+//! another one or for good, then leaves them alone (systemd's "Storage Daemons
+//! for the Root File System"). Domains have a store and a console to the end.
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -29,6 +34,7 @@ const SOCKET: &str = "/run/xenstored/socket";
 /// cannot do without.
 pub(super) fn xenstored(manifest: &Manifest) -> Result<Child, Error> {
     let child = serve_store(manifest, &["--pid-file", "/run/xenstore.pid"])?;
+    upstream_pid_file("xenstored", "/run/xen/xenstored.pid", "../xenstore.pid")?;
     let store = Store::open().map_err(|source| Error::Store { source })?;
     initialise(&store).map_err(|source| Error::Store { source })?;
     Ok(child)
@@ -53,6 +59,11 @@ pub(super) fn xenconsoled(manifest: &Manifest) -> Result<Child, Error> {
         daemon: "xenconsoled",
         source,
     })?;
+    upstream_pid_file(
+        "xenconsoled",
+        "/run/xen/xenconsoled.pid",
+        "../xenconsoled.pid",
+    )?;
     // It opens gntdev after it has asked the store for the domains to come
     // and before its loop (tools/console/daemon/io.c, handle_io).
     wait_for("xenconsoled", &mut child, || {
@@ -61,10 +72,22 @@ pub(super) fn xenconsoled(manifest: &Manifest) -> Result<Child, Error> {
     Ok(child)
 }
 
+/// Where `tools/hotplug/Linux/init.d/xencommons` and `launch-xenstore` of Xen
+/// look: the same file under their name.
+fn upstream_pid_file(daemon: &'static str, name: &str, target: &str) -> Result<(), Error> {
+    match symlink(target, name) {
+        // Of an earlier start in this domain.
+        Err(source) if source.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(source) => Err(Error::Start { daemon, source }),
+        Ok(()) => Ok(()),
+    }
+}
+
 fn spawn(daemon: &'static str, path: &str, arguments: &[&str]) -> Result<Child, Error> {
     let failed = |source| Error::Start { daemon, source };
     let log = File::create(log_of(daemon)).map_err(failed)?;
     Command::new(path)
+        .arg0(format!("@{daemon}"))
         .args(arguments)
         .current_dir("/")
         .process_group(0)

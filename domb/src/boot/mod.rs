@@ -22,6 +22,7 @@ mod store_domain;
 mod store_ramdisk;
 mod store_role;
 mod store_watch;
+mod unpack;
 
 use std::path::{Path, PathBuf};
 
@@ -91,6 +92,7 @@ pub fn run() -> Exit {
 
 /// Mounts and kernel modules.
 fn manifest() -> Result<Manifest, Error> {
+    mounts::make_root_a_mount()?;
     mounts::mount_all()?;
     let manifest = Manifest::read(Path::new(MANIFEST))?;
     let count = modules::load(&manifest)?;

@@ -6,7 +6,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use rustix::mount::{MountFlags, mount};
+use rustix::mount::{MountFlags, mount, mount_bind, mount_move};
+use rustix::process::{chdir, chroot};
 
 struct Mount {
     source: &'static str,
@@ -47,7 +48,8 @@ const MOUNTS: [Mount; 5] = [
         target: "/dev/pts",
         kind: "devpts",
         flags: MountFlags::NOSUID.union(MountFlags::NOEXEC),
-        data: Some(c"mode=0600,ptmxmode=0666"),
+        // As distributions mount it: the control domain keeps it.
+        data: Some(c"gid=5,mode=0620,ptmxmode=0666"),
     },
     Mount {
         source: "tmpfs",
@@ -57,6 +59,27 @@ const MOUNTS: [Mount; 5] = [
         data: Some(c"mode=0755"),
     },
 ];
+
+/// Where the control domain's root is made; the image has the directory.
+pub(super) const NEW_ROOT: &str = "/newroot";
+
+/// Makes the root a mount that can be exchanged for another: the initramfs
+/// itself cannot (pivot_root(2)). The files stay the same ones. Whatever is
+/// started after this gets the root that PID 1 gets.
+pub(super) fn make_root_a_mount() -> Result<(), Error> {
+    let attempt = || -> rustix::io::Result<()> {
+        mount_bind("/", NEW_ROOT)?;
+        chdir(NEW_ROOT)?;
+        mount_move(".", "/")?;
+        chroot(".")?;
+        chdir("/")
+    };
+    attempt().map_err(|errno| Error {
+        target: NEW_ROOT,
+        kind: "the root",
+        source: errno.into(),
+    })
+}
 
 /// Mounts everything that needs no module, and makes the directories the
 /// daemons and libxl expect below `/run` and `/var`.

@@ -4,28 +4,30 @@
 //! The control domain's ramdisk, measured like everything else, is unpacked
 //! onto a tmpfs; `/proc`, `/sys`, `/dev` and `/run` are bound there, with the
 //! daemons' sockets in them; the image's own files are removed to give their
-//! memory back; then that tmpfs is the root and its init replaces domb.
+//! memory back; then that tmpfs becomes the root, and its init replaces domb.
 //!
-//! The daemons keep the image's emptied root. The four mounts stay in it as
-//! well: xenconsoled opens `/dev/ptmx` anew for each domain, so without them
-//! no domain could be created after domb.
+//! It becomes the daemons' root as well, because the switch is pivot_root(2):
+//! each process whose root was the old one has the new one. So a live update
+//! of xenstored finds the program it is to become, and xenconsoled finds
+//! `/dev/ptmx` for domains to come. Their programs stay those of the image.
 
-use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions, Permissions};
-use std::io::{self, Read};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::fs::{self, File};
+use std::io::{self, BufReader};
 use std::os::unix::process::CommandExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use domb_core::config::Control;
-use rustix::fs::{CWD, FileType, Gid, Mode, Uid, chown, makedev, mknodat};
-use rustix::mount::{MountFlags, mount, mount_bind_recursive, mount_move};
-use rustix::process::{chdir, chroot};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind_recursive, unmount};
+use rustix::process::{chdir, pivot_root};
 
+use super::mounts::NEW_ROOT;
+use super::unpack::{PIECE, unpack};
 use crate::load::Artefact;
 
-const NEW_ROOT: &str = "/newroot";
+/// What `domb image` packed of the configuration, and the configuration.
+const ARTEFACTS: &str = "/domb";
 /// What both roots see, by name in each.
 const SHARED: [&str; 4] = ["proc", "sys", "dev", "run"];
 
@@ -57,12 +59,19 @@ fn switch_root(ramdisk: &Artefact, init: &str) -> Result<(), Error> {
             Some(c"mode=0755"),
         )?)
     })?;
-    let bytes = step("read the control domain's ramdisk", || {
-        ramdisk.sealed.read()
+    // What it held is sealed in memory by now: a root takes its size twice, not
+    // three times.
+    step("give the artefacts' memory back", || {
+        fs::remove_dir_all(ARTEFACTS)
     })?;
-    unpack(&bytes, Path::new(NEW_ROOT))?;
-    let there = Path::new(NEW_ROOT).join(init.trim_start_matches('/'));
-    if fs::symlink_metadata(&there).is_err() {
+    let archive = step("read the control domain's ramdisk", || {
+        File::open(ramdisk.sealed.path())
+    })?;
+    unpack(
+        BufReader::with_capacity(PIECE, archive),
+        Path::new(NEW_ROOT),
+    )?;
+    if !has(Path::new(NEW_ROOT), init) {
         return Err(Error::NoInit {
             init: init.to_owned(),
         });
@@ -81,14 +90,25 @@ fn switch_root(ramdisk: &Artefact, init: &str) -> Result<(), Error> {
     step("give the image's memory back", remove_image)?;
     step("make the new root the root", || {
         chdir(NEW_ROOT)?;
-        mount_move(".", "/")?;
-        chroot(".")?;
+        // The old root lies on the new one, and is taken off it (pivot_root(2)).
+        pivot_root(".", ".")?;
+        unmount(".", UnmountFlags::DETACH)?;
         Ok(chdir("/")?)
     })
 }
 
 fn step<T>(attempt: &'static str, run: impl FnOnce() -> io::Result<T>) -> Result<T, Error> {
     run().map_err(|source| Error::Switch { attempt, source })
+}
+
+/// Whether a root has that file, links followed as they will be when it is
+/// the root.
+fn has(root: &Path, file: &str) -> bool {
+    let Ok(root) = openat(CWD, root, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) else {
+        return false;
+    };
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    openat2(root, file, flags, Mode::empty(), ResolveFlags::IN_ROOT).is_ok()
 }
 
 /// `xl` in the control domain finds each domain's configuration in
@@ -122,87 +142,6 @@ fn remove_image() -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Unpacks a newc archive below `root`. A name that would leave `root`, and
-/// an entry that needs a directory which is a link, are refused.
-fn unpack(archive: &[u8], root: &Path) -> Result<(), Error> {
-    let mut rest = archive;
-    let mut links = Links::new();
-    loop {
-        let mut reader = cpio::NewcReader::new(rest).map_err(Error::Archive)?;
-        if reader.entry().is_trailer() {
-            return Ok(());
-        }
-        let name = reader.entry().name().to_owned();
-        let failed = |source| Error::Unpack {
-            name: name.clone(),
-            source,
-        };
-        let path = below(root, &name).ok_or_else(|| Error::Escapes { name: name.clone() })?;
-        place(&mut reader, &path, &mut links).map_err(failed)?;
-        rest = reader.finish().map_err(failed)?;
-    }
-}
-
-fn below(root: &Path, name: &str) -> Option<PathBuf> {
-    let mut path = root.to_path_buf();
-    for part in Path::new(name).components() {
-        match part {
-            Component::Normal(part) => path.push(part),
-            Component::CurDir | Component::RootDir => {}
-            Component::ParentDir | Component::Prefix(_) => return None,
-        }
-        let parent_is_link = path.parent().is_some_and(|parent| {
-            parent != root && fs::symlink_metadata(parent).is_ok_and(|data| data.is_symlink())
-        });
-        if parent_is_link {
-            return None;
-        }
-    }
-    Some(path)
-}
-
-/// Where a file with several names was first made, by device and inode. The
-/// content comes with one of the names, usually the last.
-type Links = BTreeMap<(u32, u32, u32), PathBuf>;
-
-fn place(reader: &mut cpio::NewcReader<&[u8]>, path: &Path, links: &mut Links) -> io::Result<()> {
-    let entry = reader.entry();
-    let (mode, uid, gid) = (entry.mode(), entry.uid(), entry.gid());
-    let device = makedev(entry.rdev_major(), entry.rdev_minor());
-    let kind = FileType::from_raw_mode(mode);
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    match kind {
-        FileType::Directory => fs::create_dir_all(path)?,
-        FileType::Symlink => {
-            let mut target = String::new();
-            reader.read_to_string(&mut target)?;
-            return symlink(target, path);
-        }
-        FileType::RegularFile => {
-            let inode = (entry.dev_major(), entry.dev_minor(), entry.ino());
-            let (names, bytes) = (entry.nlink(), entry.file_size());
-            match links.get(&inode).filter(|_| names > 1) {
-                Some(first) => fs::hard_link(first, path)?,
-                None => {
-                    fs::File::create(path)?;
-                    links.insert(inode, path.to_path_buf());
-                }
-            }
-            if bytes > 0 {
-                io::copy(reader, &mut OpenOptions::new().write(true).open(path)?)?;
-            }
-        }
-        FileType::CharacterDevice | FileType::BlockDevice | FileType::Fifo => {
-            mknodat(CWD, path, kind, Mode::from_raw_mode(mode), device)?;
-        }
-        _ => return Err(io::ErrorKind::Unsupported.into()),
-    }
-    chown(path, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
-    fs::set_permissions(path, Permissions::from_mode(mode & 0o7777))
 }
 
 /// Why PID 1 is still domb.
@@ -255,37 +194,22 @@ pub enum Error {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
 
     #[test]
-    fn a_file_with_two_names_has_its_content_under_both() {
-        let member = |name: &str, content: &[u8]| {
-            let builder = cpio::NewcBuilder::new(name).ino(5).nlink(2).mode(0o100_755);
-            let mut writer = builder.write(Vec::new(), u32::try_from(content.len()).unwrap());
-            std::io::Write::write_all(&mut writer, content).unwrap();
-            writer.finish().unwrap()
-        };
-        let mut archive = member("bin/sh", b"");
-        archive.extend(member("bin/busybox", b"program"));
-        let archive = cpio::newc::trailer(archive).unwrap();
+    fn an_init_behind_links_is_looked_for_in_its_own_root() {
         let root = tempfile::tempdir().unwrap();
-        unpack(&archive, root.path()).unwrap();
-        assert_eq!(fs::read(root.path().join("bin/sh")).unwrap(), b"program");
-        assert_eq!(
-            fs::read(root.path().join("bin/busybox")).unwrap(),
-            b"program"
-        );
-    }
-
-    #[test]
-    fn an_entry_that_leaves_the_root_is_refused() {
-        let root = tempfile::tempdir().unwrap();
-        assert_eq!(below(root.path(), "../etc/passwd"), None);
-        assert_eq!(
-            below(root.path(), "/bin/sh"),
-            Some(root.path().join("bin/sh"))
-        );
-        symlink("/", root.path().join("out")).unwrap();
-        assert_eq!(below(root.path(), "out/etc/passwd"), None);
+        let path = root.path();
+        fs::create_dir_all(path.join("usr/lib/systemd")).unwrap();
+        fs::create_dir_all(path.join("usr/sbin")).unwrap();
+        fs::write(path.join("usr/lib/systemd/systemd"), "").unwrap();
+        symlink("/usr/sbin", path.join("sbin")).unwrap();
+        symlink("/usr/lib/systemd/systemd", path.join("usr/sbin/init")).unwrap();
+        symlink("/proc/self/exe", path.join("usr/sbin/outside")).unwrap();
+        assert!(has(path, "/sbin/init"));
+        assert!(!has(path, "/sbin/outside"));
+        assert!(!has(path, "/init"));
     }
 }
