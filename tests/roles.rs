@@ -245,7 +245,7 @@ fn beside_artefacts(set: &str) -> TempDir {
     fs::copy(kernel, directory.path().join("vmlinuz")).unwrap();
     for (name, ramdisk) in [
         ("guest.cpio", "tiny.cpio"),
-        ("control.cpio", "control.cpio"),
+        ("control.cpio", "root.cpio"),
         ("hardware.cpio", "tiny.cpio"),
     ] {
         let ramdisk = repository("tests/fixtures/ramdisk").join(ramdisk);

@@ -37,11 +37,7 @@ if ! [ -e /run/xenstored/socket ]; then
     xenconsoled --pid-file=/run/xenconsoled.pid
 fi
 
-for bank in /sys/class/tpm/tpm0/pcr-*; do
-    for pcr in 8 9 10 11 12 13 14 15; do
-        [ -r "$bank/$pcr" ] && echo "control: pcr ${bank##*/pcr-} $pcr $(cat "$bank/$pcr")"
-    done
-done
+tell_pcrs
 for process in /proc/[0-9]*; do
     exe=$(readlink "$process/exe") && echo "control: process ${process##*/} $exe"
 done

@@ -71,6 +71,18 @@ tell() {
     xl list | sed 's/^/xl list: /'
 }
 
+# The processes of that name.
+pids_of() { grep -lx "$1" /proc/[0-9]*/comm | cut -d / -f 3; }
+
+# Says what the TPM holds.
+tell_pcrs() {
+    for bank in /sys/class/tpm/tpm0/pcr-*; do
+        for pcr in 8 9 10 11 12 13 14 15; do
+            [ -r "$bank/$pcr" ] && echo "control: pcr ${bank##*/pcr-} $pcr $(cat "$bank/$pcr")"
+        done
+    done
+}
+
 # Launches ./launch.toml from domain 0, says what came of it; the status is domb's.
 launch() {
     rm -f report.json

@@ -85,6 +85,21 @@ impl Archive {
         Ok(bytes.len() as u64)
     }
 
+    /// Writes `base` with these entries behind its own, as one archive, to `out`.
+    pub fn write_onto(&self, base: &Path, out: &Path) -> Result<()> {
+        let mut bytes = fs::read(base).map_err(Error::file("read", base))?;
+        // Padding follows the trailer, and nothing else (cpio(1) fills a block).
+        let name = bytes.windows(TRAILER.len()).rposition(|at| at == TRAILER);
+        let end = name.and_then(|at| at.checked_sub(HEADER));
+        bytes.truncate(end.ok_or_else(|| Error::Archive {
+            doing: "find the end".to_owned(),
+            path: base.to_owned(),
+            reason: "no trailer".to_owned(),
+        })?);
+        bytes.extend(self.bytes()?);
+        fs::write(out, bytes).map_err(Error::file("write", out))
+    }
+
     /// Reads the names and bytes of a file's first archive. Owners, device
     /// numbers and links are not kept: this is for looking, not for writing back.
     pub fn read(from: &Path) -> Result<Archive> {
@@ -187,7 +202,7 @@ impl Place {
             let data = start..start + number(header + LENGTH.start)?;
             let next = data.end.next_multiple_of(4);
             let name = bytes.get(name)?.strip_suffix(b"\0")?;
-            if bytes.len() < next || name == b"TRAILER!!!" {
+            if bytes.len() < next || name == TRAILER {
                 return None;
             }
             if name == path.as_bytes() {
@@ -248,6 +263,7 @@ fn trim(path: &str) -> &str {
 const HEADER: usize = 110;
 const LENGTH: Range<usize> = 54..62;
 const NAME_LENGTH: usize = 94;
+const TRAILER: &[u8] = b"TRAILER!!!";
 
 /// File type bits of `st_mode` (POSIX sys/stat.h).
 const MODE_KIND: u32 = 0o170_000;
@@ -278,6 +294,22 @@ mod tests {
         let names: Vec<_> = back.names().collect();
         assert_eq!(names, ["bin", "bin/sh", "etc", "etc/name", "proc"]);
         assert_eq!(back.bytes().unwrap(), sample().bytes().unwrap());
+    }
+
+    #[test]
+    fn entries_written_onto_an_archive_follow_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let (base, out) = (dir.path().join("a.cpio"), dir.path().join("b.cpio"));
+        let mut padded = sample().bytes().unwrap();
+        padded.resize(padded.len().next_multiple_of(512), 0);
+        fs::write(&base, padded).unwrap();
+        let mut more = Archive::new();
+        more.file("etc/name", 0o644, "web").dir("sys");
+        more.write_onto(&base, &out).unwrap();
+        let back = Archive::read(&out).unwrap();
+        assert_eq!(back.get("etc/name"), Some(&b"web"[..]));
+        let names: Vec<_> = back.names().collect();
+        assert_eq!(names, ["bin", "bin/sh", "etc", "etc/name", "proc", "sys"]);
     }
 
     #[test]

@@ -67,6 +67,11 @@ pub fn control_root(steps: &[Step]) -> Result<Archive> {
     // xl ends its reader thread with pthread_cancel, for which glibc opens this by name.
     archive.copy(Path::new(LIBGCC), LIBGCC, 0o644)?;
     archive.file("etc/xen/xl.conf", 0o644, "# xl's defaults\n");
+    add_steps(&mut archive, steps);
+    Ok(archive)
+}
+
+fn add_steps(archive: &mut Archive, steps: &[Step]) {
     for (number, step) in steps.iter().enumerate() {
         let dir = format!("steps/{number:03}-{}", step.name);
         archive.file(&format!("{dir}/run"), 0o755, step.script.as_str());
@@ -74,7 +79,34 @@ pub fn control_root(steps: &[Step]) -> Result<Archive> {
             archive.file(&format!("{dir}/{name}"), 0o644, data.as_slice());
         }
     }
-    Ok(archive)
+}
+
+/// What a Debian root under test has besides Debian's packages: a service that
+/// runs these steps, and one that looks around when all others have ended.
+#[must_use]
+pub fn debian_additions(steps: &[Step]) -> Archive {
+    let mut archive = Archive::new();
+    archive
+        .file("usr/lib/control.sh", 0o644, CONTROL_LIBRARY)
+        .file("usr/local/sbin/steps", 0o755, DEBIAN_STEPS)
+        .link(
+            "usr/lib/systemd/system-shutdown/steps",
+            "/usr/local/sbin/steps",
+        )
+        .link("etc/systemd/system/serial-getty@hvc0.service", "/dev/null");
+    for (name, unit) in [("steps", STEPS_SERVICE), ("last", LAST_SERVICE)] {
+        service(&mut archive, name, unit);
+    }
+    add_steps(&mut archive, steps);
+    archive
+}
+
+/// Adds a unit, enabled.
+pub fn service(archive: &mut Archive, name: &str, unit: &str) {
+    let path = format!("etc/systemd/system/{name}.service");
+    let wants = format!("etc/systemd/system/multi-user.target.wants/{name}.service");
+    let target = format!("/{path}");
+    archive.file(&path, 0o644, unit).link(&wants, &target);
 }
 
 /// Adds what the control domain's init needs to be domain 0's first init, on
@@ -100,6 +132,28 @@ const GUEST_INIT: &str = include_str!("../roots/guest-init.sh");
 const POWER_OFF: &str = "#!/bin/busybox sh\nexec /bin/busybox poweroff -f\n";
 const CONTROL_INIT: &str = include_str!("../roots/control-init.sh");
 const CONTROL_LIBRARY: &str = include_str!("../roots/control.sh");
+const DEBIAN_STEPS: &str = include_str!("../roots/debian-steps.sh");
+
+const STEPS_SERVICE: &str = "[Service]
+ExecStart=/usr/local/sbin/steps
+StandardOutput=tty
+StandardError=inherit
+TTYPath=/dev/console
+";
+
+/// Services are stopped in the reverse order of their start: this one after
+/// the domains and Xen's daemons.
+const LAST_SERVICE: &str = "[Unit]
+Before=xen.service xl-reap.service xendomains.service
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/true
+ExecStop=/usr/local/sbin/steps last
+StandardOutput=tty
+StandardError=inherit
+TTYPath=/dev/console
+";
 
 /// `xl` itself: `/usr/sbin/xl` is a wrapper that looks up the Xen version.
 const CONTROL_PROGRAMS: [&str; 4] = [

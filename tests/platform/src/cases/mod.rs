@@ -5,6 +5,7 @@
 
 pub mod boot_domain;
 pub mod by_hand;
+pub mod debian_root;
 pub mod delegated;
 pub mod departure;
 pub mod disaggregated;
@@ -38,6 +39,7 @@ pub fn all() -> Vec<Boot> {
         departure::one_domain(),
         dynamic::hardware_domain(),
         dynamic::flexible(),
+        debian_root::boot(),
         launches::boot(),
         readiness::boot(),
         example::boot(),
@@ -45,7 +47,6 @@ pub fn all() -> Vec<Boot> {
         disaggregated::store_domain(),
         labels::boot(),
         boot_domain::boot(),
-        role_sets::classic_extended(),
         role_sets::static_standard(),
         recovery::halts(),
         first_init::tampered(),

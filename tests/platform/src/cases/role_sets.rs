@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{ensure, example, same_domains};
+use super::ensure;
 use crate::archive::Archive;
 use crate::bench::Bench;
 use crate::boot::{Boot, Case, End};
@@ -15,7 +15,6 @@ use crate::error::{Error, Result};
 use crate::host;
 use crate::machine::MachineSpec;
 use crate::outcome::Outcome;
-use crate::root;
 
 /// Copies `xen-config/<set>` beside its artefacts, makes the image and a
 /// machine whose domain 0 has the memory that the set says it has.
@@ -64,28 +63,6 @@ pub fn prepare_as(
     let mut machine = bench.machine(name, &image);
     machine.dom0_memory_mib = dom0_memory(&text)?;
     Ok(machine)
-}
-
-/// Domain 0 after its boot domain, and one domain that it relies on.
-#[must_use]
-pub fn classic_extended() -> Boot {
-    Boot {
-        name: "classic-extended",
-        prepare: |bench, name, steps| {
-            let control = root::control_root(steps)?;
-            prepare(bench, name, "roles/classic-extended", Some(&control))
-        },
-        end: End::PowerOff,
-        cases: vec![
-            Case::of_boot("domain-0-and-what-it-relies-on-are-there", |_, outcome| {
-                same_domains(outcome.domains.iter(), &[("net", 7)])?;
-                let since = outcome.find(&["control: up"])?.at;
-                let beats = outcome.heartbeats(7, "net", since);
-                ensure(beats >= 1, || "no heartbeat of net".to_owned())
-            }),
-            Case::of_boot("the-pcr-is-what-domb-predicted", example::predicted),
-        ],
-    }
 }
 
 /// Two domains, and a domain 0 in which nothing can be started.
