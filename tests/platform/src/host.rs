@@ -55,6 +55,13 @@ impl Parts {
         })
     }
 
+    /// A module of domain 0's kernel, by its path below the release's directory.
+    #[must_use]
+    pub fn module(&self, path: &str) -> PathBuf {
+        let release = Path::new("/lib/modules").join(&self.kernel_version);
+        release.join(path)
+    }
+
     /// The kernel modules domain 0 needs to be a toolstack, in load order.
     #[must_use]
     pub fn xen_modules(&self) -> Vec<PathBuf> {

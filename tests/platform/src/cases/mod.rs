@@ -17,6 +17,7 @@ pub mod labels;
 pub mod launches;
 pub mod measurement;
 pub mod new_guests;
+pub mod pci;
 pub mod ranges;
 pub mod readiness;
 pub mod recovery;

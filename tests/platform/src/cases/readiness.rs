@@ -6,7 +6,8 @@
 use serde_json::Value;
 
 use super::{
-    domain, ended_with, ensure, failed_in, launch_step, recovery, same_domains, standing, state,
+    domain, ended_with, ensure, failed_in, launch_step, pci, recovery, same_domains, standing,
+    state,
 };
 use crate::bench::Bench;
 use crate::boot::{Boot, Case, End};
@@ -33,6 +34,7 @@ pub fn boot() -> Boot {
         Case::of_step("a-timeout-brings-a-second-attempt", retry, retried),
         Case::of_step("a-script-decides-about-a-timeout", decide, decided),
     ]);
+    cases.extend(pci::cases());
     Boot {
         name: "readiness",
         prepare: recovery::prepare,

@@ -6,7 +6,7 @@
 use std::fs;
 
 use super::readiness::{decision, stood};
-use super::{domain_from, ensure, example};
+use super::{domain_from, ensure, example, pci};
 use crate::archive::Archive;
 use crate::bench::Bench;
 use crate::boot::{Boot, Case, End};
@@ -27,7 +27,9 @@ pub fn continued() -> Vec<Case> {
 /// The launch fails, and domain 0 goes on to this control domain.
 pub fn prepare(bench: &Bench, name: &str, steps: &[Step]) -> Result<MachineSpec> {
     let control = bench.control_for_launches(steps)?;
-    machine(bench, name, "continue", "tell=all", &control)
+    let mut spec = machine(bench, name, "continue", "tell=all", pci::RESOURCE, &control)?;
+    spec.devices = pci::DEVICES.map(str::to_owned).to_vec();
+    Ok(spec)
 }
 
 /// The launch fails, the recovery domain tells why and switches itself off,
@@ -38,7 +40,7 @@ pub fn halts() -> Boot {
         name: "recovery",
         prepare: |bench, name, _| {
             let control = root::control_root(&[])?;
-            machine(bench, name, "halt", "tell=off", &control)
+            machine(bench, name, "halt", "tell=off", "", &control)
         },
         end: End::Line("halting machine"),
         cases: vec![Case::of_boot(
@@ -68,6 +70,7 @@ fn machine(
     name: &str,
     after_failure: &str,
     words: &str,
+    resources: &str,
     control: &Archive,
 ) -> Result<MachineSpec> {
     let dir = bench.directory(name)?;
@@ -76,7 +79,7 @@ fn machine(
     let rescue = guest("rescue", 99, "roles = [\"recovery\"]");
     let config = format!(
         "exit = \"process\"\nafter_failure = \"{after_failure}\"\n[measure]\ntpm = \"required\"\n\
-         [control]\nramdisk = \"control.cpio\"\ninit = \"/init\"\n{}{}{}",
+         [control]\nramdisk = \"control.cpio\"\ninit = \"/init\"\n{resources}{}{}{}",
         guest("apart", 7, ""),
         guest(
             "broken",
