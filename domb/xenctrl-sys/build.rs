@@ -39,6 +39,7 @@ const FUNCTIONS: &[&str] = &[
     "xc_domain_unpause",
     "xc_domain_destroy",
     "xc_evtchn_alloc_unbound",
+    "xc_evtchn_status",
     "xc_map_foreign_range",
     // The hardware domain, to which libxl cannot say that it is the initial one.
     "xc_vcpu_getcontext",
@@ -73,6 +74,7 @@ const CONSTANTS: &[&str] = &[
     "XENVER_.*",
     "VIRQ_DOM_EXC",
     "XEN_DOMINF_.*",
+    "EVTCHNSTAT_.*",
     "XEN_DOMCTL_CDF_xs_domain",
     "SIF_.*",
     "SHUTDOWN_reboot",

@@ -113,19 +113,8 @@ impl Hypervisor {
     /// # Errors
     /// The hypervisor refuses to say.
     pub fn domain(&self, domid: u16) -> Result<Option<DomainInfo>> {
-        let Some(info) = self.info(domid)? else {
-            return Ok(None);
-        };
-        Ok(Some(DomainInfo {
-            domid,
-            uuid: info.handle,
-            state: state(info.flags),
-            memory_kib: info.tot_pages * 4,
-            max_memory_kib: info.max_pages * 4,
-            vcpus: info.nr_online_vcpus,
-            hvm: info.flags & xenctrl_sys::XEN_DOMINF_hvm_guest != 0,
-            seclabel: self.xenctrl.label(info.ssidref)?,
-        }))
+        let found = self.info(domid)?;
+        found.map(|info| self.described(&info)).transpose()
     }
 
     /// The state of the domain with that domid, if there is one; for a domain
@@ -137,7 +126,41 @@ impl Hypervisor {
         Ok(self.info(domid)?.map(|info| state(info.flags)))
     }
 
+    /// All domains that this one's label lets it see, in order of their
+    /// domids; domain 0 is one of them while it is there.
+    ///
+    /// # Errors
+    /// The hypervisor refuses to say.
+    pub fn domains(&self) -> Result<Vec<DomainInfo>> {
+        let mut domains = Vec::new();
+        let mut first = 0;
+        while let Some(info) = self.info_from(first)? {
+            first = info.domain.saturating_add(1);
+            domains.push(self.described(&info)?);
+        }
+        Ok(domains)
+    }
+
+    fn described(&self, info: &xenctrl_sys::xc_domaininfo_t) -> Result<DomainInfo> {
+        Ok(DomainInfo {
+            domid: info.domain,
+            uuid: info.handle,
+            state: state(info.flags),
+            memory_kib: info.tot_pages * 4,
+            max_memory_kib: info.max_pages * 4,
+            vcpus: info.nr_online_vcpus,
+            hvm: info.flags & xenctrl_sys::XEN_DOMINF_hvm_guest != 0,
+            seclabel: self.xenctrl.label(info.ssidref)?,
+        })
+    }
+
     fn info(&self, domid: u16) -> Result<Option<xenctrl_sys::xc_domaininfo_t>> {
+        let found = self.info_from(domid)?;
+        Ok(found.filter(|info| info.domain == domid))
+    }
+
+    /// The first domain from `domid` on.
+    fn info_from(&self, domid: u16) -> Result<Option<xenctrl_sys::xc_domaininfo_t>> {
         let mut info = MaybeUninit::<xenctrl_sys::xc_domaininfo_t>::zeroed();
         // SAFETY: the handle is open; there is room for the one domain that
         // is asked for, and it outlives the call.
@@ -154,8 +177,7 @@ impl Hypervisor {
         }
         // SAFETY: integers, zeroed and then filled in if there is any.
         let info = unsafe { info.assume_init() };
-        // The answer is the first domain from `domid` on.
-        Ok((found != 0 && info.domain == domid).then_some(info))
+        Ok((found != 0).then_some(info))
     }
 
     /// What Xen wrote to its own console since `mark`, which moves on.
