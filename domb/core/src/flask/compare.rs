@@ -103,15 +103,10 @@ pub fn compare(policy: &Policy) -> Comparison {
     let table = Permissions::xen_4_17();
     let compared = Compared::new(policy);
     let mut findings: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
-    let mut weaknesses = BTreeSet::new();
     for (rule, condition) in compared.allow_rules() {
         let class = policy.classes.name(rule.class);
         for permission in policy.permission_names(rule.class, rule.data) {
             let Some(row) = table.find(class, permission) else {
-                weaknesses.insert(Weakness::UnknownPermission(
-                    class.to_owned(),
-                    permission.to_owned(),
-                ));
                 continue;
             };
             for (source, target) in compared.pairs(rule) {
@@ -124,12 +119,6 @@ pub fn compare(policy: &Policy) -> Comparison {
                 }
             }
         }
-    }
-    if policy.allow_unknown {
-        weaknesses.insert(Weakness::UnknownAllowed);
-    }
-    for kind in policy.permissive_types() {
-        weaknesses.insert(Weakness::Permissive(policy.types.name(kind).to_owned()));
     }
     let mut findings: Vec<Finding> = findings
         .into_iter()
@@ -158,26 +147,50 @@ pub fn compare(policy: &Policy) -> Comparison {
         .map(|kind| policy.types.name(*kind).to_owned());
     Comparison {
         findings,
-        weaknesses: weaknesses.into_iter().collect(),
+        weaknesses: weaknesses(policy).into_iter().collect(),
         domain_0: names.collect(),
     }
 }
 
+/// What makes the policy weaker than its rules.
+pub(super) fn weaknesses(policy: &Policy) -> BTreeSet<Weakness> {
+    let table = Permissions::xen_4_17();
+    let mut weaknesses = BTreeSet::new();
+    for (rule, _) in Compared::new(policy).allow_rules() {
+        let class = policy.classes.name(rule.class);
+        for permission in policy.permission_names(rule.class, rule.data) {
+            if table.find(class, permission).is_none() {
+                weaknesses.insert(Weakness::UnknownPermission(
+                    class.to_owned(),
+                    permission.to_owned(),
+                ));
+            }
+        }
+    }
+    if policy.allow_unknown {
+        weaknesses.insert(Weakness::UnknownAllowed);
+    }
+    for kind in policy.permissive_types() {
+        weaknesses.insert(Weakness::Permissive(policy.types.name(kind).to_owned()));
+    }
+    weaknesses
+}
+
 /// The policy with what decides about each rule worked out once.
-struct Compared<'a> {
+pub(super) struct Compared<'a> {
     policy: &'a Policy,
     /// Types that stand for domain 0 or for Xen itself.
     domain_0: BTreeSet<u32>,
     /// Types a running domain or a channel can carry.
     subjects: BTreeSet<u32>,
     /// Types that only stand for a domain as itself or its device model sees it.
-    views: BTreeSet<u32>,
+    pub(super) views: BTreeSet<u32>,
     domain_class: Option<u32>,
     event_class: Option<u32>,
 }
 
 impl<'a> Compared<'a> {
-    fn new(policy: &'a Policy) -> Compared<'a> {
+    pub(super) fn new(policy: &'a Policy) -> Compared<'a> {
         let mut compared = Compared {
             policy,
             domain_0: BTreeSet::from([policy.boot_domain().kind]),
@@ -211,7 +224,7 @@ impl<'a> Compared<'a> {
     }
 
     /// The allow rules, each with the condition it stands under.
-    fn allow_rules(&self) -> impl Iterator<Item = (&'a Rule, Option<String>)> + use<'a> {
+    pub(super) fn allow_rules(&self) -> impl Iterator<Item = (&'a Rule, Option<String>)> + use<'a> {
         let policy = self.policy;
         let always = policy.rules.iter().map(|rule| (rule, None));
         let conditional = policy.conditionals.iter().flat_map(move |conditional| {
@@ -252,7 +265,7 @@ impl<'a> Compared<'a> {
 
     /// Whether a domain labelled `source`, which is not domain 0, would have
     /// the permission on `target` if Xen had no labels.
-    fn has_without_labels(
+    pub(super) fn has_without_labels(
         &self,
         level: Level,
         class: &str,
@@ -278,7 +291,7 @@ impl<'a> Compared<'a> {
 
     /// Whether `target` is what `source` is to itself, or what the guest of
     /// this device model is to it, or an event channel of either.
-    fn is_own(&self, source: u32, target: u32) -> bool {
+    pub(super) fn is_own(&self, source: u32, target: u32) -> bool {
         let domain = |owner| {
             self.domain_class.is_some_and(|class| {
                 self.policy
@@ -332,7 +345,12 @@ impl<'a> Compared<'a> {
     }
 
     /// The types that any of `sources` has this permission on.
-    fn reach(&self, class: &str, permission: &str, sources: &BTreeSet<u32>) -> BTreeSet<u32> {
+    pub(super) fn reach(
+        &self,
+        class: &str,
+        permission: &str,
+        sources: &BTreeSet<u32>,
+    ) -> BTreeSet<u32> {
         let mut reached = BTreeSet::new();
         for (rule, _) in self.allow_rules() {
             if self.policy.classes.name(rule.class) != class

@@ -45,10 +45,12 @@ pub(super) mod sid {
     pub(in crate::flask) const XEN: u32 = 2;
     pub(in crate::flask) const DOM0: u32 = 3;
     pub(in crate::flask) const DOMIO: u32 = 4;
+    pub(in crate::flask) const DOMXEN: u32 = 5;
     pub(in crate::flask) const SECURITY: u32 = 7;
     pub(in crate::flask) const IOPORT: u32 = 8;
     pub(in crate::flask) const IOMEM: u32 = 9;
     pub(in crate::flask) const IRQ: u32 = 10;
+    pub(in crate::flask) const DEVICE: u32 = 11;
     pub(in crate::flask) const DOMU: u32 = 12;
     pub(in crate::flask) const COUNT: u32 = 13;
 }

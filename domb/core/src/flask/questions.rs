@@ -51,6 +51,11 @@ impl Policy {
                 (*label, xen),
             ]);
         }
+        self.questions_of(pairs)
+    }
+
+    /// What this policy says of these pairs, in every class.
+    pub(super) fn questions_of(&self, pairs: Vec<(Context, Context)>) -> Vec<Question> {
         let classes = 1..=self.classes.len();
         let ask = |(source, target): (Context, Context)| {
             classes.clone().map(move |class| Question {
@@ -68,8 +73,7 @@ impl Policy {
     /// Whether the boot domain may ask them (`security:compute_av`).
     #[must_use]
     pub fn boot_domain_may_ask(&self) -> bool {
-        let allowed = self.allowed(self.boot_domain(), self.initial(sid::SECURITY), "security");
-        allowed.is_some_and(|permissions| permissions.contains(&"compute_av"))
+        self.may_ask(self.boot_domain())
     }
 }
 

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Ranges, event channels and grants: what Xen 4.17 lets anybody ask about
+//! another domain, which is little. What cannot be known is said, and why; what
+//! can be known instead stands in the other rows.
+
+use super::domains::{Facts, State};
+use super::{Item, Topic, Verdict};
+use crate::flask::Policy;
+
+/// What was asked about one domain's event channels.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Channels {
+    /// Each that is in use between domains.
+    Known(Vec<Channel>),
+    /// Xen did not answer, and why.
+    Refused(String),
+}
+
+/// An event channel with another domain, or kept for one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Channel {
+    /// The port in the domain that was asked about.
+    pub port: u32,
+    /// The domid at the other end.
+    pub remote: u16,
+}
+
+pub(super) fn check(policy: &Policy, facts: &Facts, items: &mut Vec<Item>) {
+    items.push(Item {
+        topic: Topic::Resources,
+        subject: "ranges of other domains".to_owned(),
+        planned: String::new(),
+        found: "no hypercall reads them, and Xen's debug key that prints them needs xen:debug; \
+                who may have or hand on any is in the rows about devices, and what domain 0 had \
+                became the hardware domain's when Xen made it"
+            .to_owned(),
+        verdict: Verdict::CannotBeAsked,
+    });
+    for found in &facts.domains {
+        if found.state == State::Dying {
+            continue;
+        }
+        let subject = format!("event channels of domain {}", found.domid);
+        let (found, verdict) = match facts.channels.get(&found.domid) {
+            Some(Channels::Known(channels)) => judged(channels, facts),
+            Some(Channels::Refused(why)) => (why.clone(), Verdict::NotPermitted),
+            None => {
+                let label = found.label.as_deref();
+                let told = label
+                    .and_then(|text| policy.label(text).ok())
+                    .is_some_and(|label| policy.tells_channels(&label));
+                let why = if told {
+                    "Xen was not asked".to_owned()
+                } else {
+                    format!("{} has no event:status", label.unwrap_or("no label"))
+                };
+                (why, Verdict::NotPermitted)
+            }
+        };
+        items.push(Item {
+            topic: Topic::Channels,
+            subject,
+            planned: "none to a domain that is gone".to_owned(),
+            found,
+            verdict,
+        });
+    }
+    items.push(pages(facts));
+    items.push(Item {
+        topic: Topic::Channels,
+        subject: "grants that nobody has mapped".to_owned(),
+        planned: String::new(),
+        found: "Xen lists the grants of a domain to that domain alone".to_owned(),
+        verdict: Verdict::CannotBeAsked,
+    });
+}
+
+fn judged(channels: &[Channel], facts: &Facts) -> (String, Verdict) {
+    let there = |domid: u16| facts.domains.iter().any(|found| found.domid == domid);
+    let gone: Vec<String> = channels
+        .iter()
+        .filter(|channel| !there(channel.remote))
+        .map(|channel| format!("port {} to domain {}", channel.port, channel.remote))
+        .collect();
+    if gone.is_empty() {
+        let count = channels.len();
+        (
+            format!("{count}, each to a domain that is there"),
+            Verdict::AsPlanned,
+        )
+    } else {
+        (gone.join(", "), Verdict::Differs)
+    }
+}
+
+/// A destroyed domain is listed as dying for as long as somebody has a page of
+/// it mapped, by a grant or otherwise.
+fn pages(facts: &Facts) -> Item {
+    let dying = facts
+        .domains
+        .iter()
+        .filter(|found| found.state == State::Dying);
+    let dying: Vec<String> = dying.map(|found| found.domid.to_string()).collect();
+    let (found, verdict) = if dying.is_empty() {
+        ("nobody".to_owned(), Verdict::AsPlanned)
+    } else {
+        let domids = dying.join(", ");
+        (
+            format!("somebody, of domids {domids}, which cannot go"),
+            Verdict::Differs,
+        )
+    };
+    Item {
+        topic: Topic::Channels,
+        subject: "have pages of domains that are gone".to_owned(),
+        planned: "nobody".to_owned(),
+        found,
+        verdict,
+    }
+}

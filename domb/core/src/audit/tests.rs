@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! Full disaggregation under domb's own policy, as it stands and with one
+//! thing wrong at a time.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::config::{Config, Uuid};
+
+const DOMAIN: &[u8] = include_bytes!("../../../../tests/fixtures/flask/domain.policy");
+const BROKEN: &[u8] = include_bytes!("../../../../tests/fixtures/flask/broken-domain.policy");
+const TABLE: &str = include_str!("../../../../tests/golden/audit.txt");
+
+const DOMAINS: [(&str, u16, &str, &str); 5] = [
+    ("store", 1, "xenstore_t", "roles = [\"xenstore\"]"),
+    ("control", 2, "ctrl_t", "roles = [\"control\"]"),
+    ("hardware", 3, "hwdom_t", "roles = [\"hardware\"]"),
+    ("net", 7, "guest_t", ""),
+    ("vault", 9, "isolated_t", ""),
+];
+
+fn config(reclaim: &str) -> Config {
+    let mut text = format!("exit = \"domain\"\nreclaim = \"{reclaim}\"\nflask_policy = \"p\"\n");
+    for (name, domid, label, more) in DOMAINS {
+        text += &format!(
+            "[[domain]]\nname = \"{name}\"\ndomid = {domid}\ntype = \"pv\"\nkernel = \"k\"\n\
+             memory = \"96M\"\nseclabel = \"system_u:system_r:{label}\"\n{more}\n"
+        );
+    }
+    Config::parse("launch.toml", text.as_bytes()).unwrap()
+}
+
+fn facts(config: &Config) -> Facts {
+    let mut domains = vec![Found {
+        domid: 0,
+        name: Some("Domain-0".to_owned()),
+        uuid: Uuid([0; 16]),
+        state: State::Ended,
+        memory_kib: 150 * 1024,
+        label: Some("system_u:system_r:domb_t".to_owned()),
+    }];
+    domains.extend(config.domains.iter().map(|domain| Found {
+        domid: domain.domid.value(),
+        name: Some(domain.name.to_string()),
+        uuid: domain.uuid,
+        state: State::Alive,
+        memory_kib: 96 * 1024,
+        label: domain.seclabel.clone(),
+    }));
+    Facts {
+        domains,
+        trees: vec![0, 1, 2, 3, 7, 9],
+        channels: BTreeMap::new(),
+    }
+}
+
+fn plan(config: &Config) -> Plan<'_> {
+    let launched = config
+        .domains
+        .iter()
+        .map(|domain| (domain.name.to_string(), domain.seclabel.clone()));
+    Plan {
+        config,
+        launched: launched.collect(),
+    }
+}
+
+fn audit(policy: &[u8], change: impl FnOnce(&mut Facts)) -> Audit {
+    let config = config("balloon");
+    let mut facts = facts(&config);
+    change(&mut facts);
+    Audit::of(&plan(&config), &Policy::read(policy).unwrap(), &facts)
+}
+
+fn differences(audit: &Audit) -> Vec<String> {
+    let words = |item: &Item| format!("{}: {}", item.subject, item.found);
+    audit.differences().map(words).collect()
+}
+
+#[test]
+fn a_platform_that_is_as_planned_is_the_table_of_the_document() {
+    let audit = audit(DOMAIN, |facts| {
+        let mut late = facts.domains[4].clone();
+        late.domid = 12;
+        late.name = Some("late".to_owned());
+        facts.domains.push(late);
+        facts.trees.push(12);
+    });
+    assert_eq!(differences(&audit), Vec::<String>::new());
+    assert_eq!(audit.to_string(), TABLE);
+}
+
+#[test]
+fn one_rule_more_differs_and_is_named() {
+    let found = differences(&audit(BROKEN, |_| {}));
+    assert!(
+        found.contains(
+            &"guest_t may pause hwdom_t: by the rule allow guest_t hwdom_t:domain pause;"
+                .to_owned()
+        ),
+        "{found:#?}"
+    );
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(
+        found[0].starts_with("pause, resume or rewrite domains: "),
+        "{found:#?}"
+    );
+}
+
+#[test]
+fn a_domain_that_is_missing_renamed_relabelled_or_ended_differs() {
+    let found = differences(&audit(DOMAIN, |facts| {
+        facts.domains[1].uuid = Uuid([7; 16]);
+        facts.domains[2].name = Some("other".to_owned());
+        facts.domains[3].state = State::Ended;
+        facts.domains[4].label = Some("system_u:system_r:isolated_t".to_owned());
+        facts.domains.pop();
+    }));
+    assert_eq!(
+        found,
+        [
+            "domain 1 store: has the UUID 07070707-0707-0707-0707-070707070707",
+            "domain 2 control: is called other",
+            "domain 3 hardware: has ended",
+            "domain 7 net: has the label system_u:system_r:isolated_t",
+            "domain 9 vault: is not there",
+            "XenStore's trees of domains that are gone: domids 9",
+        ]
+    );
+}
+
+#[test]
+fn a_domain_0_that_is_alive_differs_and_so_does_its_label() {
+    let found = differences(&audit(DOMAIN, |facts| {
+        facts.domains[0].state = State::Alive;
+    }));
+    assert_eq!(found[0], "domain 0 the boot domain: is alive, has 150 MiB");
+    assert!(
+        found
+            .iter()
+            .any(|words| words.starts_with("carry the boot domain's domb_t: ")),
+        "{found:#?}"
+    );
+}
+
+#[test]
+fn domain_0_is_as_reclaim_says() {
+    let config = config("destroy");
+    let mut facts = facts(&config);
+    let policy = Policy::read(DOMAIN).unwrap();
+    let audited = Audit::of(&plan(&config), &policy, &facts);
+    assert_eq!(audited.differences().count(), 1);
+    facts.domains.remove(0);
+    let audited = Audit::of(&plan(&config), &policy, &facts);
+    assert_eq!(differences(&audited), Vec::<String>::new());
+}
+
+#[test]
+fn a_domain_that_cannot_go_shows_that_somebody_has_its_pages() {
+    let found = differences(&audit(DOMAIN, |facts| {
+        let mut gone = facts.domains[4].clone();
+        (gone.domid, gone.state) = (12, State::Dying);
+        facts.domains.push(gone);
+    }));
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found[1].contains("somebody, of domids 12"), "{found:#?}");
+}
+
+#[test]
+fn a_channel_to_a_domain_that_is_gone_differs() {
+    let found = differences(&audit(DOMAIN, |facts| {
+        let channels = [(3, 1), (5, 40)].map(|(port, remote)| Channel { port, remote });
+        facts.channels.insert(7, Channels::Known(channels.to_vec()));
+    }));
+    assert_eq!(found, ["event channels of domain 7: port 5 to domain 40"]);
+}
+
+#[test]
+fn a_domain_left_out_by_the_launch_is_not_expected() {
+    let config = config("balloon");
+    let mut facts = facts(&config);
+    let mut plan = plan(&config);
+    plan.launched.remove("vault");
+    facts.domains.pop();
+    facts.trees.pop();
+    let audited = Audit::of(&plan, &Policy::read(DOMAIN).unwrap(), &facts);
+    assert_eq!(differences(&audited), Vec::<String>::new());
+}
+
+#[test]
+fn hardware_and_control_in_one_domain_have_the_powers_of_both() {
+    let mut text = "exit = \"domain\"\nflask_policy = \"p\"\n".to_owned();
+    for (name, domid, label, roles) in [
+        ("store", 1, "xenstore_t", "\"xenstore\""),
+        ("dom", 3, "ctrl_t", "\"hardware\", \"control\""),
+    ] {
+        text += &format!(
+            "[[domain]]\nname = \"{name}\"\ndomid = {domid}\ntype = \"pv\"\nkernel = \"k\"\n\
+             memory = \"96M\"\nseclabel = \"system_u:system_r:{label}\"\nroles = [{roles}]\n"
+        );
+    }
+    let config = Config::parse("t", text.as_bytes()).unwrap();
+    let mut facts = facts(&config);
+    facts.domains.remove(0);
+    facts.trees = vec![1, 3];
+    let audited = Audit::of(&plan(&config), &Policy::read(DOMAIN).unwrap(), &facts);
+    assert_eq!(differences(&audited), Vec::<String>::new());
+}
