@@ -32,7 +32,7 @@ fn a_code_is_explained_with_cause_examples_and_remedy() {
 
 #[test]
 fn a_code_that_does_not_exist_is_refused() {
-    for code in ["C999", "15", "C20", "x\u{1b}[31m"] {
+    for code in ["C999", "16", "C20", "x\u{1b}[31m"] {
         let output = domb(&["explain", code]);
         assert_eq!(output.status.code(), Some(2), "{code}");
         let text = String::from_utf8(output.stderr).unwrap();

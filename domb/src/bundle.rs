@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-//! What the boot domain leaves to the control domain, in XenStore: the boot
-//! report, the event log, and libxl's record of each domain.
+//! What the boot domain leaves to the control domain, in XenStore: the launch
+//! configuration and the compiled Flask policy, the boot report, the event log,
+//! and libxl's record of each domain.
 //!
 //! XenStore and not the control domain's ramdisk, because the control domain
 //! runs before the others are built, and their records come with the building.
@@ -15,6 +16,9 @@ pub const READINESS: &str = "/tool/domb/control";
 /// domid, then `left` followed by what is to become of it (`destroy` or
 /// `balloon`).
 pub const STATE: &str = "/tool/domb/boot";
+/// The name of the compiled Flask policy among the files; the others keep
+/// theirs.
+pub const FLASK_POLICY: &str = "flask.policy";
 const FILES: &str = "/tool/domb/files";
 
 /// A value and its path fit a message of 4096 bytes (XENSTORE_PAYLOAD_MAX of

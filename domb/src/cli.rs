@@ -13,7 +13,9 @@ use crate::generate;
 #[cfg(feature = "libxl")]
 use crate::load::Source;
 use crate::tpm::TpmDevice;
-use crate::{check, convert, explain, flask, image, launch, log, plan, predict, report, script};
+use crate::{
+    audit, check, convert, explain, flask, image, launch, log, plan, predict, report, script,
+};
 
 /// Build a Xen platform from one launch configuration: measured, decided by a
 /// script, at fixed domids.
@@ -59,6 +61,8 @@ enum Verb {
     Generate(generate::What),
     /// In the control domain: take over from the boot domain, and clear it away
     Adopt(Adopt),
+    /// In the control domain: hold what each domain has against the plan
+    Audit(audit::Options),
 }
 
 #[derive(Args)]
@@ -157,7 +161,7 @@ fn on_xen(options: &launch::Options) -> Exit {
 }
 
 #[cfg(not(feature = "libxl"))]
-fn without_libxl() -> crate::toolstack::Error {
+pub(crate) fn without_libxl() -> crate::toolstack::Error {
     crate::toolstack::Error::new(
         "this domb was built without libxl\nhint: build it with `scripts/build`",
     )
@@ -202,5 +206,6 @@ pub fn run() -> Exit {
         #[cfg(feature = "generate")]
         Verb::Generate(what) => generate::command(&what, Cli::command()),
         Verb::Adopt(adopt) => adopt.run(),
+        Verb::Audit(options) => audit::command(&options),
     }
 }

@@ -38,6 +38,8 @@ pub enum Exit {
     Image,
     /// An event log does not agree with what it was compared to.
     Log,
+    /// A platform is not as it was planned.
+    Audit,
 }
 
 impl Exit {
@@ -60,6 +62,7 @@ impl Exit {
             Exit::Setup => 12,
             Exit::Image => 13,
             Exit::Log => 14,
+            Exit::Audit => 15,
         }
     }
 }

@@ -216,6 +216,7 @@ const EXITS: &[Exit] = &[
     Exit::Setup,
     Exit::Image,
     Exit::Log,
+    Exit::Audit,
 ];
 
 /// Title, cause, example and remedy of an exit code.
@@ -340,6 +341,14 @@ fn about(exit: Exit) -> (&'static str, &'static str, &'static str, &'static str)
             "domb log verify eventlog --pcrs values.txt",
             "domb log diff names the domain and the file that differ.",
         ),
+        Exit::Audit => (
+            "the platform is not as it was planned",
+            "domb audit found a domain that is missing, was replaced or relabelled, a domain 0 \
+             that is not reclaimed, a power that no role explains, or another Flask policy in \
+             force. That is an answer, not a failure of domb.",
+            "domb audit --flask-policy xenpolicy-with-one-rule-more",
+            "Read the rows that say DIFFERS: a power is named by the rule it comes from.",
+        ),
     }
 }
 
@@ -350,7 +359,7 @@ mod tests {
     #[test]
     fn every_exit_code_is_explained_in_order() {
         let codes: Vec<u8> = EXITS.iter().map(|exit| exit.code()).collect();
-        assert_eq!(codes, (0..=14).collect::<Vec<u8>>());
+        assert_eq!(codes, (0..=15).collect::<Vec<u8>>());
     }
 
     #[test]

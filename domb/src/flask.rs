@@ -47,15 +47,20 @@ struct Compare {
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-enum Error {
+pub enum Error {
+    /// A file cannot be read.
     #[error("read {}", .0.display())]
     Read(PathBuf, #[source] io::Error),
+    /// It is too large.
     #[error("read {}: it has more than {MAX_BYTES} bytes", .0.display())]
     TooLarge(PathBuf),
+    /// It is no policy.
     #[error("use {}", .0.display())]
     Policy(PathBuf, #[source] flask::Error),
+    /// It is no list of what was accepted.
     #[error("use {}", .0.display())]
     Accepted(PathBuf, #[source] AcceptedError),
+    /// The policy has no such label.
     #[error("use the label {0}")]
     Label(String, #[source] LabelError),
 }
@@ -125,7 +130,11 @@ impl Compare {
     }
 }
 
-fn read_policy(path: &Path) -> Result<Policy, Error> {
+/// Reads a compiled policy.
+///
+/// # Errors
+/// The file cannot be read, or is no policy that Xen would take.
+pub fn read_policy(path: &Path) -> Result<Policy, Error> {
     let bytes = read(path)?;
     Policy::read(&bytes).map_err(|source| Error::Policy(path.to_owned(), source))
 }

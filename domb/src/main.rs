@@ -12,6 +12,7 @@
 
 #[cfg(feature = "libxl")]
 mod adopt;
+mod audit;
 #[cfg(feature = "libxl")]
 mod boot;
 mod boots;

@@ -22,6 +22,8 @@ use crate::console;
 use crate::exit::Exit;
 use crate::fault::{self, Moment};
 
+#[cfg(feature = "libxl")]
+pub use show::{Error as ReadError, read};
 pub use show::{Options, command};
 
 /// The version of the report's format; a reader refuses any other.

@@ -16,13 +16,14 @@ use std::time::{Duration, Instant};
 use domb_core::config::Reclaim;
 use xenlight::Store;
 
-use super::{REPORT, failed_to_leave, power, tell};
-use crate::bundle::{self, STATE};
+use super::{CONFIGURATION, REPORT, failed_to_leave, power, tell};
+use crate::bundle::{self, FLASK_POLICY, STATE};
 use crate::code::Code;
 use crate::console;
 use crate::exit::Exit;
 use crate::fault::{self, Moment};
 use crate::handoff::HandedOff;
+use crate::launch::Next;
 
 const EVENT_LOG: &str = "/run/domb/eventlog";
 const ARTEFACTS: &str = "/domb/artefacts";
@@ -40,9 +41,9 @@ const BALLOON_DEADLINE: Duration = Duration::from_secs(30);
 struct Departed(HandedOff);
 
 /// Comes back only when the kernel refuses to halt.
-pub(super) fn depart(handed_off: HandedOff, reclaim: Reclaim) -> Exit {
+pub(super) fn depart(handed_off: HandedOff, next: &Next) -> Exit {
     fault::at(Moment::HandedOff);
-    match leave_records(handed_off, reclaim) {
+    match leave_records(handed_off, next) {
         Ok(departed) => halt(departed),
         Err(error) => {
             failed_to_leave(Code::Records);
@@ -63,14 +64,18 @@ fn halt(Departed(HandedOff { domains, .. }): Departed) -> Exit {
     power::halt()
 }
 
-fn leave_records(handed_off: HandedOff, reclaim: Reclaim) -> Result<Departed, Error> {
+fn leave_records(handed_off: HandedOff, next: &Next) -> Result<Departed, Error> {
     let store = Store::open()?;
     let mut files = Vec::new();
-    for path in [REPORT, EVENT_LOG] {
+    for path in [CONFIGURATION, REPORT, EVENT_LOG] {
         let path = Path::new(path);
         if path.exists() {
             files.push(read(path)?);
         }
+    }
+    if let Some(policy) = &next.flask_policy {
+        let bytes = policy.read().map_err(Error::file(FLASK_POLICY))?;
+        files.push((FLASK_POLICY.to_owned(), bytes));
     }
     let records = fs::read_dir(LIBXL_RECORDS).map_err(Error::file(LIBXL_RECORDS))?;
     for entry in records {
@@ -84,7 +89,7 @@ fn leave_records(handed_off: HandedOff, reclaim: Reclaim) -> Result<Departed, Er
         }
     }
     bundle::leave(&store, &files)?;
-    let word = match reclaim {
+    let word = match next.reclaim {
         Reclaim::Destroy => "left destroy",
         Reclaim::Balloon => {
             drop_artefacts();

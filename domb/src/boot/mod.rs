@@ -128,7 +128,7 @@ fn leave(handed_off: Option<HandedOff>, next: Option<Next>) -> Exit {
     };
     if next.exit == config::Exit::Domain {
         return match handed_off {
-            Some(handed_off) => depart::depart(handed_off, next.reclaim),
+            Some(handed_off) => depart::depart(handed_off, &next),
             None => power::halt(),
         };
     }

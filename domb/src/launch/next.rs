@@ -6,6 +6,7 @@ use std::rc::Rc;
 use domb_core::config::{self, AfterFailure, Config, Control, Reclaim};
 
 use crate::load::{Artefact, Loaded, Unloaded};
+use crate::sealed::Sealed;
 
 /// What PID 1 is to become.
 pub struct Next {
@@ -17,13 +18,19 @@ pub struct Next {
     pub control: Option<Control>,
     /// The control domain's root, sealed.
     pub ramdisk: Option<Rc<Artefact>>,
+    /// The compiled Flask policy, sealed; it is left to the control domain.
+    pub flask_policy: Option<Rc<Sealed>>,
     /// What to do when the launch did not succeed.
     pub after_failure: AfterFailure,
 }
 
 impl Next {
     pub(super) fn of(loaded: &Loaded) -> Next {
-        Next::new(&loaded.config, loaded.control_ramdisk.clone())
+        let policy = loaded.flask_policy.as_ref();
+        Next {
+            flask_policy: policy.map(|policy| Rc::clone(&policy.file.sealed)),
+            ..Next::new(&loaded.config, loaded.control_ramdisk.clone())
+        }
     }
 
     /// A launch of which an artefact is missing or damaged did not succeed, as
@@ -39,6 +46,7 @@ impl Next {
             reclaim: config.reclaim,
             control: config.control.clone(),
             ramdisk,
+            flask_policy: None,
             after_failure: config.after_failure,
         }
     }

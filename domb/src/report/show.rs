@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use domb_core::diagnostic::escape;
@@ -42,11 +42,14 @@ const MAX_BYTES: u64 = 8 << 20;
 
 /// Why a report cannot be shown.
 #[derive(Debug, thiserror::Error)]
-enum Error {
+pub enum Error {
+    /// The file cannot be read.
     #[error("read the boot report {}\nhint: domb launch writes it; in a control domain it is handed over by the boot domain", .0.display())]
     Read(PathBuf, #[source] io::Error),
+    /// It is no report.
     #[error("read the boot report {}\nhint: it is not a report, or was damaged", .0.display())]
     Json(PathBuf, #[source] serde_json::Error),
+    /// Another domb wrote it.
     #[error("read the boot report {}: it has version {}, and this domb knows {VERSION}\nhint: use the domb that wrote it, or a newer one", .0.display(), .1)]
     Version(PathBuf, u64),
 }
@@ -54,21 +57,24 @@ enum Error {
 /// Shows the report.
 #[must_use]
 pub fn command(options: &Options) -> Exit {
-    match read(options) {
+    match read(&options.file()) {
         Ok(report) => output::write(&show(&report), Exit::Success),
         Err(error) => output::fail(&error, Exit::Load),
     }
 }
 
-fn read(options: &Options) -> Result<Report, Error> {
+/// Reads a boot report.
+///
+/// # Errors
+/// The file cannot be read, or is no report of this version.
+pub fn read(file: &Path) -> Result<Report, Error> {
     #[derive(Deserialize)]
     struct Versioned {
         version: u64,
     }
-    let file = options.file();
-    let path = || file.clone();
+    let path = || file.to_owned();
     let mut bytes = Vec::new();
-    File::open(&file)
+    File::open(file)
         .and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes))
         .map_err(|error| Error::Read(path(), error))?;
     let json = |error| Error::Json(path(), error);

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//! What an audit looks at: the files that were left, the hypervisor and
+//! XenStore. Asks nothing that Flask would deny by the policy at hand, so that
+//! an audit leaves no denial on Xen's console; what is denied all the same is
+//! a row that says so.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use domb_core::audit::{Audit, Channel, Channels, Facts, Found, Item, Plan, State, Topic, Verdict};
+use domb_core::config::{Config, Role, Uuid};
+use domb_core::diagnostic::escape;
+use domb_core::flask::{Context, LabelError, Policy};
+use xenlight::{DomainInfo, FlaskState, Hypervisor, Level, Logger, RunState, Store};
+
+use super::Options;
+use crate::bundle;
+use crate::exit::Exit;
+use crate::flask;
+use crate::in_force::{pair, words};
+use crate::report::{self, DomainState};
+
+pub fn audit(options: &Options) -> Result<Audit, Error> {
+    let left = |name: &str| options.directory.join(name);
+    let config = configuration(&left("launch.toml"))?;
+    if config.exit != domb_core::config::Exit::Domain {
+        return Err(Error::OtherExit);
+    }
+    let launched = launched(&left("report.json"))?;
+    let path = options.flask_policy.clone();
+    let policy = flask::read_policy(&path.unwrap_or_else(|| left(bundle::FLASK_POLICY)))?;
+    let plan = Plan {
+        config: &config,
+        launched,
+    };
+    let hypervisor = Hypervisor::open(quiet()?)?;
+    let store = Store::open()?;
+    let facts = facts(&hypervisor, &store, &policy)?;
+    let mut audit = Audit::of(&plan, &policy, &facts);
+    for item in enforcement(&hypervisor, &plan, &policy, &facts)? {
+        audit.add(item);
+    }
+    Ok(audit)
+}
+
+fn configuration(path: &Path) -> Result<Config, Error> {
+    let bytes = fs::read(path).map_err(Error::file(path))?;
+    Config::parse(&path.display().to_string(), &bytes).map_err(|faults| Error::Configuration {
+        path: path.to_owned(),
+        faults: faults.iter().map(|fault| fault.message.clone()).collect(),
+    })
+}
+
+/// The domains that were handed over, with the labels they really had.
+fn launched(path: &Path) -> Result<BTreeMap<String, Option<String>>, Error> {
+    let report = report::read(path)?;
+    let domains = report.domains.into_iter();
+    let handed = domains.filter(|domain| domain.state == DomainState::Running);
+    Ok(handed
+        .map(|domain| (domain.name, domain.real_seclabel))
+        .collect())
+}
+
+fn facts(hypervisor: &Hypervisor, store: &Store, policy: &Policy) -> Result<Facts, Error> {
+    let mut facts = Facts::default();
+    for domain in settled(hypervisor)? {
+        let domid = domain.domid;
+        let name = store.read_text(&format!("{TREES}/{domid}/name"))?;
+        let state = match domain.state {
+            RunState::Running | RunState::Paused => State::Alive,
+            RunState::Shutdown(_) => State::Ended,
+            RunState::Dying => State::Dying,
+        };
+        let label = domain.seclabel.as_deref();
+        let label = label.and_then(|text| policy.label(text).ok());
+        if label.is_some_and(|label| policy.tells_channels(&label)) && state != State::Dying {
+            facts.channels.insert(domid, channels(hypervisor, domid));
+        }
+        facts.domains.push(Found {
+            domid,
+            name: name.map(|name| escape(&name).to_string()),
+            uuid: Uuid(domain.uuid),
+            state,
+            memory_kib: domain.memory_kib,
+            label: domain.seclabel,
+        });
+    }
+    let trees = store.list(TREES)?.unwrap_or_default();
+    facts.trees = trees.iter().filter_map(|tree| tree.parse().ok()).collect();
+    Ok(facts)
+}
+
+/// The domains there are. One that is being destroyed is given time to go.
+fn settled(hypervisor: &Hypervisor) -> Result<Vec<DomainInfo>, Error> {
+    let began = Instant::now();
+    loop {
+        let domains = hypervisor.domains()?;
+        let dying = domains.iter().any(|it| it.state == RunState::Dying);
+        if !dying || began.elapsed() > DESTROYED_WITHIN {
+            return Ok(domains);
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+fn channels(hypervisor: &Hypervisor, domid: u16) -> Channels {
+    match hypervisor.channels(domid) {
+        Ok(channels) => Channels::Known(
+            channels
+                .into_iter()
+                .map(|(port, remote)| Channel { port, remote })
+                .collect(),
+        ),
+        Err(error) => Channels::Refused(report::chain(&error).join(": ")),
+    }
+}
+
+/// Whether Xen enforces a policy, and the answers are this one's.
+fn enforcement(
+    hypervisor: &Hypervisor,
+    plan: &Plan<'_>,
+    policy: &Policy,
+    facts: &Facts,
+) -> Result<Vec<Item>, Error> {
+    let (found, verdict) = match hypervisor.flask()? {
+        FlaskState::Enforcing => ("enforcing", Verdict::AsPlanned),
+        FlaskState::Permissive => ("permissive: nothing is refused", Verdict::Differs),
+        FlaskState::Absent => ("absent: labels mean nothing", Verdict::Differs),
+    };
+    let mut items = vec![item("Flask", "enforcing", found.to_owned(), verdict)];
+    let control = plan.config.with_role(Role::Control);
+    let label = control.and_then(|domain| domain.seclabel.as_deref());
+    let label = label.map(|text| policy.label(text)).transpose()?;
+    if !label.is_some_and(|label| policy.may_ask(&label)) {
+        let why = "the control domain has no security:compute_av".to_owned();
+        items.push(item(SUBJECT, SAME, why, Verdict::NotPermitted));
+        return Ok(items);
+    }
+    items.extend(answers(hypervisor, policy, &labels(plan, policy, facts)?));
+    Ok(items)
+}
+
+/// The labels of the plan and of the domains there are; those the policy does
+/// not know are a difference already.
+fn labels(plan: &Plan<'_>, policy: &Policy, facts: &Facts) -> Result<Vec<Context>, Error> {
+    let mut labels = plan.labels(policy)?;
+    let there: BTreeSet<&str> = facts
+        .domains
+        .iter()
+        .filter_map(|found| found.label.as_deref())
+        .collect();
+    for label in there.into_iter().filter_map(|text| policy.label(text).ok()) {
+        if !labels.contains(&label) {
+            labels.push(label);
+        }
+    }
+    Ok(labels)
+}
+
+fn answers(hypervisor: &Hypervisor, policy: &Policy, labels: &[Context]) -> Vec<Item> {
+    let questions = policy.questions_among(labels);
+    let mut items = Vec::new();
+    for question in &questions {
+        let answer = hypervisor.flask_allows(&question.source, &question.target, question.number);
+        match answer {
+            Ok(answer) => {
+                if let Some(difference) = question.differs(answer) {
+                    let found = format!("{}: {}", pair(question), words(&difference));
+                    items.push(item(SUBJECT, SAME, found, Verdict::Differs));
+                }
+            }
+            Err(error) => {
+                let verdict = if is_denied(&error) {
+                    Verdict::NotPermitted
+                } else {
+                    Verdict::Differs
+                };
+                let found = report::chain(&error).join(": ");
+                items.push(item(SUBJECT, SAME, found, verdict));
+                return items;
+            }
+        }
+    }
+    if items.is_empty() {
+        let found = format!("{} answers of Flask are this policy's", questions.len());
+        items.push(item(SUBJECT, SAME, found, Verdict::AsPlanned));
+    }
+    items
+}
+
+fn is_denied(error: &xenlight::Error) -> bool {
+    matches!(error, xenlight::Error::System { source, .. }
+        if source.kind() == io::ErrorKind::PermissionDenied)
+}
+
+fn item(subject: &str, planned: &str, found: String, verdict: Verdict) -> Item {
+    Item {
+        topic: Topic::Enforcement,
+        subject: subject.to_owned(),
+        planned: planned.to_owned(),
+        found,
+        verdict,
+    }
+}
+
+/// What libxenctrl says is in the errors.
+fn quiet() -> Result<Logger, Error> {
+    let path = Path::new("/dev/null");
+    let file = OpenOptions::new().write(true).open(path);
+    let logger = file.and_then(|file| Logger::new(file, Level::Error));
+    logger.map_err(Error::file(path))
+}
+
+const DESTROYED_WITHIN: Duration = Duration::from_secs(20);
+const TREES: &str = "/local/domain";
+const SUBJECT: &str = "the policy in force";
+const SAME: &str = "the policy that was measured";
+
+/// Why there is no audit.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file that the boot domain left.
+    #[error(
+        "read {}\nhint: `domb adopt` puts it there, in the control domain of a platform with exit = \"domain\"", path.display()
+    )]
+    File { path: PathBuf, source: io::Error },
+    #[error("use {} as the plan: {}", path.display(), faults.join("; "))]
+    Configuration { path: PathBuf, faults: Vec<String> },
+    #[error("audit a platform with exit = \"process\": domain 0 has every power there")]
+    OtherExit,
+    #[error(transparent)]
+    Report(#[from] report::ReadError),
+    #[error(transparent)]
+    Policy(#[from] flask::Error),
+    #[error("use a planned label under the policy")]
+    Label(#[from] LabelError),
+    #[error(transparent)]
+    Xen(#[from] xenlight::Error),
+}
+
+impl Error {
+    fn file(path: &Path) -> impl FnOnce(io::Error) -> Error {
+        let path = path.to_owned();
+        move |source| Error::File { path, source }
+    }
+
+    /// The exit code.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Error::Xen(_) => Exit::NoToolstack,
+            Error::OtherExit => Exit::Config,
+            _ => Exit::Load,
+        }
+    }
+}
