@@ -4,7 +4,7 @@
 use std::fs;
 use std::time::Duration;
 
-use super::{domain_from, ensure, example, new_guests, ranges, same_domains};
+use super::{audit, domain_from, ensure, example, new_guests, ranges, same_domains};
 use crate::bench::Bench;
 use crate::boot::{Boot, Case, End};
 use crate::departed::{self, Platform};
@@ -33,6 +33,7 @@ pub fn full() -> Boot {
         Case::of_boot("who-is-shut-down-when-is-handed-over", ordered),
         Case::of_boot("the-hardware-domain-drives-disk-and-network", drives),
         Case::of_boot("the-pcr-is-what-domb-predicted", example::predicted),
+        audit::passes(),
         Case::of_step(
             "guests-go-on-for-two-minutes",
             |_| Ok(Step::new("go-on", GO_ON)),
@@ -91,6 +92,7 @@ pub fn one_domain() -> Boot {
             }),
             Case::of_boot("it-drives-disk-and-network", drives),
             Case::of_boot("domain-0-is-destroyed", destroyed),
+            audit::passes(),
             Case::of_boot("the-pcr-is-what-domb-predicted", example::predicted),
         ],
     }
@@ -217,7 +219,13 @@ pub fn labelled_as(outcome: &Outcome, domains: &[(&str, u16, &str)]) -> Result<(
 /// The records are there, and domain 0 is a shell.
 pub fn reclaimed(_: &Bench, outcome: &Outcome) -> Result<()> {
     outcome.find(&["control: up", "adopt=0"])?;
-    for file in ["report.json", "eventlog", ".libxl-json"] {
+    for file in [
+        "launch.toml",
+        "flask.policy",
+        "report.json",
+        "eventlog",
+        ".libxl-json",
+    ] {
         outcome.find(&["adopt: adopted", file])?;
     }
     let line = outcome.find(&["adopt: ", "domain 0", "keeps"])?;

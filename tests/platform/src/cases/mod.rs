@@ -3,6 +3,7 @@
 //! A case of a refusal says three things: the exit code, who is named, and
 //! that no domain stands which should not.
 
+pub mod audit;
 pub mod boot_domain;
 pub mod by_hand;
 pub mod debian_root;
