@@ -60,11 +60,9 @@ pub fn command(options: &Options) -> Exit {
     let Options {
         directory,
         flask_policy,
-        json,
+        json: _,
     } = options;
-    eprintln!(
-        "audit by {}, policy {flask_policy:?}, json {json}",
-        directory.display()
-    );
+    let policy = flask_policy.as_ref().unwrap_or(directory);
+    eprintln!("error: audit by {}", policy.display());
     output::fail(&crate::cli::without_libxl(), Exit::NoToolstack)
 }

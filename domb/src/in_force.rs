@@ -116,7 +116,7 @@ fn compare(policy: &Policy, config: &Config, in_force: &dyn InForce) -> Result<C
     Ok(Compared::Answers(questions.len()))
 }
 
-pub fn pair(question: &Question) -> String {
+fn pair(question: &Question) -> String {
     let Question {
         source,
         target,
@@ -126,7 +126,7 @@ pub fn pair(question: &Question) -> String {
     format!("{source} on {target}, class {class}")
 }
 
-pub fn words(difference: &Difference) -> String {
+fn words(difference: &Difference) -> String {
     let Difference { lacks, beyond } = difference;
     let mut words = Vec::new();
     if !lacks.is_empty() {

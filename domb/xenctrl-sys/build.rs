@@ -26,7 +26,7 @@ const FUNCTIONS: &[&str] = &[
     "xc_physinfo",
     "xc_domain_getinfolist",
     "xc_flask_context_to_sid",
-    "xc_flask_access",
+    "xc_flask_op",
     "xc_flask_sid_to_context",
     // The boot domain gives its own label up.
     "xc_flask_relabel_domain",
@@ -75,6 +75,7 @@ const CONSTANTS: &[&str] = &[
     "VIRQ_DOM_EXC",
     "XEN_DOMINF_.*",
     "EVTCHNSTAT_.*",
+    "FLASK_ACCESS",
     "XEN_DOMCTL_CDF_xs_domain",
     "SIF_.*",
     "SHUTDOWN_reboot",

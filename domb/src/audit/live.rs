@@ -4,23 +4,25 @@
 //! an audit leaves no denial on Xen's console; what is denied all the same is
 //! a row that says so.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use domb_core::audit::{Audit, Channel, Channels, Facts, Found, Item, Plan, State, Topic, Verdict};
+use domb_core::audit::{
+    Audit, Channel, Channels, Facts, Found, Item, NoAnswer, Plan, State, Topic, Verdict, enforced,
+    item,
+};
 use domb_core::config::{Config, Role, Uuid};
 use domb_core::diagnostic::escape;
-use domb_core::flask::{Context, LabelError, Policy};
+use domb_core::flask::{LabelError, Policy, Question};
 use xenlight::{DomainInfo, FlaskState, Hypervisor, Level, Logger, RunState, Store};
 
 use super::Options;
 use crate::bundle;
 use crate::exit::Exit;
 use crate::flask;
-use crate::in_force::{pair, words};
 use crate::report::{self, DomainState};
 
 pub fn audit(options: &Options) -> Result<Audit, Error> {
@@ -40,7 +42,7 @@ pub fn audit(options: &Options) -> Result<Audit, Error> {
     let store = Store::open()?;
     let facts = facts(&hypervisor, &store, &policy)?;
     let mut audit = Audit::of(&plan, &policy, &facts);
-    for item in enforcement(&hypervisor, &plan, &policy, &facts)? {
+    for item in enforcement(&hypervisor, &plan, &policy)? {
         audit.add(item);
     }
     Ok(audit)
@@ -123,87 +125,62 @@ fn enforcement(
     hypervisor: &Hypervisor,
     plan: &Plan<'_>,
     policy: &Policy,
-    facts: &Facts,
 ) -> Result<Vec<Item>, Error> {
     let (found, verdict) = match hypervisor.flask()? {
         FlaskState::Enforcing => ("enforcing", Verdict::AsPlanned),
         FlaskState::Permissive => ("permissive: nothing is refused", Verdict::Differs),
         FlaskState::Absent => ("absent: labels mean nothing", Verdict::Differs),
     };
-    let mut items = vec![item("Flask", "enforcing", found.to_owned(), verdict)];
+    let mut items = vec![Item {
+        topic: Topic::Enforcement,
+        subject: "Flask".to_owned(),
+        planned: "enforcing".to_owned(),
+        found: found.to_owned(),
+        verdict,
+    }];
     let control = plan.config.with_role(Role::Control);
     let label = control.and_then(|domain| domain.seclabel.as_deref());
     let label = label.map(|text| policy.label(text)).transpose()?;
     if !label.is_some_and(|label| policy.may_ask(&label)) {
         let why = "the control domain has no security:compute_av".to_owned();
-        items.push(item(SUBJECT, SAME, why, Verdict::NotPermitted));
+        items.push(item(why, Verdict::NotPermitted));
         return Ok(items);
     }
-    items.extend(answers(hypervisor, policy, &labels(plan, policy, facts)?));
+    let mut numbers = BTreeMap::new();
+    items.extend(enforced(policy, |question| {
+        ask(hypervisor, &mut numbers, question).map_err(|error| {
+            let why = report::chain(&error).join(": ");
+            if is_denied(&error) {
+                NoAnswer::Denied(why)
+            } else {
+                NoAnswer::Failed(why)
+            }
+        })
+    }));
     Ok(items)
 }
 
-/// The labels of the plan and of the domains there are; those the policy does
-/// not know are a difference already.
-fn labels(plan: &Plan<'_>, policy: &Policy, facts: &Facts) -> Result<Vec<Context>, Error> {
-    let mut labels = plan.labels(policy)?;
-    let there: BTreeSet<&str> = facts
-        .domains
-        .iter()
-        .filter_map(|found| found.label.as_deref())
-        .collect();
-    for label in there.into_iter().filter_map(|text| policy.label(text).ok()) {
-        if !labels.contains(&label) {
-            labels.push(label);
+/// One question of many: each label's number is asked for once.
+fn ask(
+    hypervisor: &Hypervisor,
+    numbers: &mut BTreeMap<String, u32>,
+    question: &Question,
+) -> Result<u32, xenlight::Error> {
+    let mut number = |label: &String| {
+        if let Some(number) = numbers.get(label) {
+            return Ok(*number);
         }
-    }
-    Ok(labels)
-}
-
-fn answers(hypervisor: &Hypervisor, policy: &Policy, labels: &[Context]) -> Vec<Item> {
-    let questions = policy.questions_among(labels);
-    let mut items = Vec::new();
-    for question in &questions {
-        let answer = hypervisor.flask_allows(&question.source, &question.target, question.number);
-        match answer {
-            Ok(answer) => {
-                if let Some(difference) = question.differs(answer) {
-                    let found = format!("{}: {}", pair(question), words(&difference));
-                    items.push(item(SUBJECT, SAME, found, Verdict::Differs));
-                }
-            }
-            Err(error) => {
-                let verdict = if is_denied(&error) {
-                    Verdict::NotPermitted
-                } else {
-                    Verdict::Differs
-                };
-                let found = report::chain(&error).join(": ");
-                items.push(item(SUBJECT, SAME, found, verdict));
-                return items;
-            }
-        }
-    }
-    if items.is_empty() {
-        let found = format!("{} answers of Flask are this policy's", questions.len());
-        items.push(item(SUBJECT, SAME, found, Verdict::AsPlanned));
-    }
-    items
+        let number = hypervisor.label_number(label)?;
+        numbers.insert(label.clone(), number);
+        Ok::<u32, xenlight::Error>(number)
+    };
+    let (source, target) = (number(&question.source)?, number(&question.target)?);
+    hypervisor.flask_allows_numbers(source, target, question.number)
 }
 
 fn is_denied(error: &xenlight::Error) -> bool {
     matches!(error, xenlight::Error::System { source, .. }
         if source.kind() == io::ErrorKind::PermissionDenied)
-}
-
-fn item(subject: &str, planned: &str, found: String, verdict: Verdict) -> Item {
-    Item {
-        topic: Topic::Enforcement,
-        subject: subject.to_owned(),
-        planned: planned.to_owned(),
-        found,
-        verdict,
-    }
 }
 
 /// What libxenctrl says is in the errors.
@@ -216,8 +193,6 @@ fn quiet() -> Result<Logger, Error> {
 
 const DESTROYED_WITHIN: Duration = Duration::from_secs(20);
 const TREES: &str = "/local/domain";
-const SUBJECT: &str = "the policy in force";
-const SAME: &str = "the policy that was measured";
 
 /// Why there is no audit.
 #[derive(Debug, thiserror::Error)]

@@ -198,7 +198,11 @@ impl Hypervisor {
     }
 
     /// The number of a label.
-    pub(crate) fn label_number(&self, label: &str) -> Result<u32> {
+    ///
+    /// # Errors
+    /// The policy in force has no such label, or does not let this domain ask
+    /// (`security:check_context`); there is no Flask.
+    pub fn label_number(&self, label: &str) -> Result<u32> {
         self.xenctrl.label_number(label)
     }
 
@@ -208,6 +212,22 @@ impl Hypervisor {
     /// The same.
     pub fn flask_allows(&self, source: &str, target: &str, class: u16) -> Result<u32> {
         self.xenctrl.flask_allows(source, target, class)
+    }
+
+    /// What Flask allows a label to do to another, both by their numbers
+    /// ([`Hypervisor::label_number`]): one hypercall instead of three.
+    ///
+    /// # Errors
+    /// Those of [`crate::Context::flask_allows`].
+    pub fn flask_allows_numbers(&self, source: u32, target: u32, class: u16) -> Result<u32> {
+        let answer = self.xenctrl.flask_allows_numbers(source, target, class);
+        answer.map_err(|error| Error::System {
+            doing: format!(
+                "ask Flask what label {source} may do to label {target} (class {class})"
+            ),
+            source: error,
+            log: Vec::new(),
+        })
     }
 
     /// Starts a domain that is paused.

@@ -4,7 +4,8 @@
 
 use std::ffi::c_char;
 use std::io;
-use std::ptr::{self, NonNull};
+use std::mem::MaybeUninit;
+use std::ptr::NonNull;
 
 use crate::error::{Error, Result};
 use crate::ffi::{self, until_nul};
@@ -105,37 +106,32 @@ impl Xenctrl {
     /// What `source` may do to `target`, as the bits of the class's
     /// permissions.
     pub(crate) fn flask_allows(&self, source: &str, target: &str, class: u16) -> Result<u32> {
-        self.label_number(source)?;
-        self.label_number(target)?;
-        let source_text = ffi::c_string(source, || format!("the label {source:?}"))?;
-        let target_text = ffi::c_string(target, || format!("the label {target:?}"))?;
-        let mut allowed = 0;
-        let unwanted = ptr::null_mut();
-        // SAFETY: the handle is open; texts and number outlive the call; the
-        // other answers may be NULL (xc_flask.c).
-        let rc = unsafe {
-            xenctrl_sys::xc_flask_access(
-                self.raw(),
-                source_text.as_ptr(),
-                target_text.as_ptr(),
-                class,
-                0,
-                &raw mut allowed,
-                unwanted,
-                unwanted,
-                unwanted,
-                unwanted,
-            )
-        };
-        let error = ffi::errno();
-        if rc == 0 {
-            return Ok(allowed);
+        let (from, to) = (self.label_number(source)?, self.label_number(target)?);
+        self.flask_allows_numbers(from, to, class)
+            .map_err(|source_error| Error::System {
+                doing: format!("ask Flask what {source} may do to {target} (class {class})"),
+                source: source_error,
+                log: Vec::new(),
+            })
+    }
+
+    /// The same of the numbers of labels (`FLASK_ACCESS` by `xc_flask_op`, as
+    /// `xc_flask_access` asks it).
+    pub(crate) fn flask_allows_numbers(&self, from: u32, to: u32, class: u16) -> io::Result<u32> {
+        let mut op = MaybeUninit::<xenctrl_sys::xen_flask_op_t>::zeroed();
+        // SAFETY: integers, and unions of integers and of handles that may be NULL.
+        let op = unsafe { op.assume_init_mut() };
+        op.cmd = xenctrl_sys::FLASK_ACCESS;
+        // SAFETY: the member that belongs to the command, all integers.
+        let access = unsafe { op.u.access.as_mut() };
+        (access.ssid, access.tsid, access.tclass) = (from, to, class.into());
+        // SAFETY: the handle is open; the structure outlives the call.
+        let rc = unsafe { xenctrl_sys::xc_flask_op(self.raw(), &raw mut *op) };
+        if rc != 0 {
+            return Err(ffi::errno());
         }
-        Err(Error::System {
-            doing: format!("ask Flask what {source} may do to {target} (class {class})"),
-            source: error,
-            log: Vec::new(),
-        })
+        // SAFETY: as above; Xen has filled it in.
+        Ok(unsafe { op.u.access.as_ref() }.allowed)
     }
 
     /// Gives this domain itself another label; false where the policy in force

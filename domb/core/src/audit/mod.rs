@@ -10,6 +10,7 @@
 
 mod channels;
 mod domains;
+mod enforced;
 mod groups;
 mod plan;
 mod powers;
@@ -22,6 +23,7 @@ use serde::Serialize;
 
 pub use channels::{Channel, Channels};
 pub use domains::{Facts, Found, State};
+pub use enforced::{NoAnswer, enforced, item};
 pub use plan::Plan;
 
 use crate::flask::Policy;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::config::{Config, Uuid};
+use crate::flask::Question;
 
 const DOMAIN: &[u8] = include_bytes!("../../../../tests/fixtures/flask/domain.policy");
 const BROKEN: &[u8] = include_bytes!("../../../../tests/fixtures/flask/broken-domain.policy");
@@ -95,7 +96,7 @@ fn one_rule_more_differs_and_is_named() {
     let found = differences(&audit(BROKEN, |_| {}));
     assert!(
         found.contains(
-            &"guest_t may pause hwdom_t: by the rule allow guest_t hwdom_t:domain pause;"
+            &"hwdom_t may pause guest_t: by the rule allow hwdom_t guest_t:domain pause;"
                 .to_owned()
         ),
         "{found:#?}"
@@ -205,4 +206,64 @@ fn hardware_and_control_in_one_domain_have_the_powers_of_both() {
     facts.trees = vec![1, 3];
     let audited = Audit::of(&plan(&config), &Policy::read(DOMAIN).unwrap(), &facts);
     assert_eq!(differences(&audited), Vec::<String>::new());
+}
+
+/// What Flask answers that enforces `bytes`.
+fn enforcing(bytes: &[u8]) -> impl FnMut(&Question) -> Result<u32, NoAnswer> {
+    let policy = Policy::read(bytes).unwrap();
+    move |question: &Question| {
+        let label = |text: &str| policy.label(text).unwrap();
+        let (source, target) = (label(&question.source), label(&question.target));
+        Ok(policy
+            .allowed_bits(&source, &target, &question.class)
+            .unwrap())
+    }
+}
+
+#[test]
+fn a_rule_more_or_less_in_what_xen_enforces_is_named() {
+    let policy = |bytes| Policy::read(bytes).unwrap();
+    let found = |items: Vec<Item>| -> Vec<String> {
+        let differing = items.iter().map(|item| {
+            assert_eq!(item.verdict, Verdict::Differs);
+            item.found.clone()
+        });
+        differing.collect()
+    };
+    assert_eq!(
+        found(enforced(&policy(DOMAIN), enforcing(BROKEN))),
+        ["Xen enforces a rule more: allow hwdom_t guest_t:domain pause;"]
+    );
+    assert_eq!(
+        found(enforced(&policy(BROKEN), enforcing(DOMAIN))),
+        ["Xen lacks the rule: allow hwdom_t guest_t:domain pause;"]
+    );
+    let same = enforced(&policy(DOMAIN), enforcing(DOMAIN));
+    assert!(matches!(
+        same.as_slice(),
+        [Item {
+            verdict: Verdict::AsPlanned,
+            ..
+        }]
+    ));
+}
+
+#[test]
+fn a_question_nobody_answers_is_never_a_good_row() {
+    let policy = Policy::read(DOMAIN).unwrap();
+    let verdicts = |answer: NoAnswer| -> Vec<Verdict> {
+        let items = enforced(&policy, |_| Err(answer.clone()));
+        items.iter().map(|item| item.verdict).collect()
+    };
+    let why = || "no".to_owned();
+    assert_eq!(verdicts(NoAnswer::Denied(why())), [Verdict::NotPermitted]);
+    assert_eq!(verdicts(NoAnswer::Failed(why())), [Verdict::Differs]);
+}
+
+#[test]
+fn another_policy_altogether_does_not_flood_the_table() {
+    let policy = Policy::read(DOMAIN).unwrap();
+    let items = enforced(&policy, |_| Ok(0));
+    assert_eq!(items.len(), 21);
+    assert!(items[20].found.starts_with("and "), "{}", items[20].found);
 }

@@ -15,6 +15,7 @@ use super::permissions::{Level, Permissions};
 use super::policydb::{Policy, sid};
 use super::questions::Question;
 use super::rules::{Rule, RuleKind};
+use super::symbols::OBJECT_ROLE;
 
 /// One permission that is a power.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -138,12 +139,31 @@ impl Policy {
         weaknesses(self).into_iter().collect()
     }
 
-    /// What to ask a hypervisor about these labels: each against each, itself
-    /// and Xen, in every class.
+    /// What to ask a hypervisor to find out whether it enforces these rules and
+    /// no other: each type against each, in every class. A type stands for all
+    /// labels that have it: with the first domain's user and role, or as an
+    /// object.
     #[must_use]
-    pub fn questions_among(&self, labels: &[Context]) -> Vec<Question> {
-        let targets = labels.iter().chain([self.initial(sid::XEN)]);
-        let pairs = targets.flat_map(|target| labels.iter().map(|source| (*source, *target)));
+    pub fn every_question(&self) -> Vec<Question> {
+        let kinds = (1..=self.types.len()).filter(|kind| !self.types.thing(*kind).attribute);
+        let label = |kind| {
+            let as_domain = Context {
+                kind,
+                ..*self.boot_domain()
+            };
+            if self.is_valid(&as_domain) {
+                as_domain
+            } else {
+                Context {
+                    role: OBJECT_ROLE,
+                    ..as_domain
+                }
+            }
+        };
+        let labels: Vec<Context> = kinds.map(label).collect();
+        let pairs = labels
+            .iter()
+            .flat_map(|source| labels.iter().map(|target| (*source, *target)));
         self.questions_of(pairs.collect())
     }
 
@@ -321,10 +341,29 @@ mod tests {
     }
 
     #[test]
-    fn questions_among_labels_are_about_each_pair_and_xen() {
+    fn every_question_is_about_each_pair_of_types_in_each_class() {
         let policy = domain();
-        let labels = labels(&policy, &["ctrl_t", "guest_t"]);
-        let questions = policy.questions_among(&labels);
-        assert_eq!(questions.len(), 6 * policy.classes.len() as usize);
+        let questions = policy.every_question();
+        let kinds = (1..=policy.types.len()).filter(|kind| !policy.types.thing(*kind).attribute);
+        let classes = policy.classes.len() as usize;
+        assert_eq!(questions.len(), kinds.count().pow(2) * classes);
+        for expected in [
+            ("system_u:system_r:ctrl_t", "system_u:system_r:security_t"),
+            (
+                "system_u:object_r:ctrl_t_channel",
+                "system_u:system_r:xenstore_t",
+            ),
+            ("system_u:system_r:hwdom_t", "system_u:object_r:irq_t"),
+        ] {
+            let mut pairs = questions
+                .iter()
+                .map(|question| (question.source.as_str(), question.target.as_str()));
+            assert!(pairs.any(|pair| pair == expected), "{expected:?}");
+        }
+        for question in &questions {
+            for label in [&question.source, &question.target] {
+                assert!(policy.label(label).is_ok(), "{label}");
+            }
+        }
     }
 }
