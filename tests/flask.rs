@@ -227,3 +227,53 @@ fn a_policy_on_the_command_line_that_is_none_is_told() {
     assert_eq!(faults[0]["code"], "C110");
     assert!(!faults[0]["hint"].is_null());
 }
+
+#[test]
+fn what_the_boot_domain_may_do_in_each_phase_is_the_table_of_the_document() {
+    let file = fixture("domain.policy");
+    let output = policy(&["powers", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0));
+    let table = String::from_utf8(output.stdout).unwrap();
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../xen-config/DEPARTURE.md");
+    let page = fs::read_to_string(page).unwrap();
+    assert!(page.contains(&format!("```\n{table}```\n")), "{table}");
+}
+
+#[test]
+fn a_boot_domain_that_stays_gives_its_label_up_and_keeps_the_machine() {
+    let file = fixture("process.policy");
+    let output = policy(&["powers", file.to_str().unwrap()]);
+    let table = String::from_utf8(output.stdout).unwrap();
+    let row = |words: &str| {
+        let line = table.lines().find(|line| line.starts_with(words));
+        let line = line.unwrap_or_else(|| panic!("no {words} in {table}"));
+        line[words.len()..].split_whitespace().collect::<Vec<_>>()
+    };
+    assert!(
+        table
+            .contains("phase 2  from the hand-off on                dom0_t, the hardware domain\n"),
+        "{table}"
+    );
+    assert_eq!(row("change labels"), ["1", "dom0_t"]);
+    assert_eq!(row("put the machine to sleep or switch it off"), ["2"]);
+    assert_eq!(
+        row("create domains"),
+        ["1", "guest_t,", "isolated_t,", "recovery_t"]
+    );
+    assert_eq!(row("change policy, enforcement or booleans"), ["never"]);
+    assert_eq!(row("takes the machine down with it")[..2], ["1", "2"]);
+}
+
+#[test]
+fn without_labels_the_boot_domain_may_do_all_but_what_only_flask_has() {
+    let file = fixture("dummy.policy");
+    let output = policy(&["powers", file.to_str().unwrap()]);
+    let table = String::from_utf8(output.stdout).unwrap();
+    let never = table.lines().filter(|line| line.ends_with("never"));
+    let words = never.map(|line| line.trim_end_matches("never").trim());
+    assert_eq!(
+        words.collect::<Vec<_>>(),
+        ["change policy, enforcement or booleans", "change labels"],
+        "{table}"
+    );
+}

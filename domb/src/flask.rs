@@ -12,6 +12,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use domb_core::audit::BootDomain;
 use domb_core::flask::{self, Accepted, AcceptedError, Judged, LabelError, Policy, compare};
 
 use self::label::Label;
@@ -31,6 +32,8 @@ enum Question {
     Compare(Compare),
     /// Say whether the boot domain may build a domain with a label
     Label(Label),
+    /// Say what the boot domain may do, from its first line to its end
+    Powers(Powers),
 }
 
 #[derive(Args)]
@@ -43,6 +46,12 @@ struct Compare {
     /// Print the accepted findings too, with their reasons
     #[arg(long)]
     all: bool,
+}
+
+#[derive(Args)]
+struct Powers {
+    /// The compiled policy
+    policy: PathBuf,
 }
 
 /// Why there is no answer.
@@ -72,6 +81,7 @@ pub fn command(options: &Options) -> Exit {
     let answer = match &options.question {
         Question::Compare(question) => question.answer(),
         Question::Label(question) => question.answer(),
+        Question::Powers(question) => question.answer(),
     };
     match answer {
         Ok((text, exit)) => output::write(&text, exit),
@@ -127,6 +137,13 @@ impl Compare {
             comparison.domain_0.join(", ")
         ));
         lines.join("\n") + "\n"
+    }
+}
+
+impl Powers {
+    fn answer(&self) -> Result<(String, Exit), Error> {
+        let policy = read_policy(&self.policy)?;
+        Ok((BootDomain::of(&policy).to_string(), Exit::Success))
     }
 }
 

@@ -61,8 +61,12 @@ impl Group {
         }
     }
 
-    /// The row a power belongs to.
-    pub(super) fn of(power: &Power) -> Group {
+    /// Whether a power belongs to the row.
+    pub(super) fn has(self, power: &Power) -> bool {
+        Group::of(power) == self
+    }
+
+    fn of(power: &Power) -> Group {
         match (power.class.as_str(), power.permission.as_str()) {
             ("domain", "create") => Group::Create,
             ("domain", "destroy") => Group::Destroy,

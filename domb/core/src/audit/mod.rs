@@ -12,6 +12,7 @@ mod channels;
 mod domains;
 mod enforced;
 mod groups;
+mod phases;
 mod plan;
 mod powers;
 mod roles;
@@ -24,6 +25,7 @@ use serde::Serialize;
 pub use channels::{Channel, Channels};
 pub use domains::{Facts, Found, State};
 pub use enforced::{NoAnswer, enforced, item};
+pub use phases::BootDomain;
 pub use plan::Plan;
 
 use crate::flask::Policy;

@@ -21,7 +21,7 @@ pub(super) fn check(plan: &Plan<'_>, policy: &Policy, facts: &Facts, items: &mut
     let parts = plan.parts(policy);
     let powers = policy.powers(&carriers);
     for (group, belongs) in GROUPS {
-        let held = powers.iter().filter(|power| Group::of(power) == *group);
+        let held = powers.iter().filter(|power| group.has(power));
         items.push(row(*group, belongs, held, &parts));
     }
     for power in &powers {
@@ -91,21 +91,11 @@ fn row<'p>(
     held: impl Iterator<Item = &'p Power>,
     parts: &BTreeMap<String, BTreeSet<Part>>,
 ) -> Item {
-    let mut holders: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    let mut verdict = Verdict::AsPlanned;
-    for power in held {
-        if !is_planned(power, parts) {
-            verdict = Verdict::Differs;
-        }
-        let over = match power.object {
-            Object::Own => "itself",
-            Object::Domain | Object::Device => power.target.as_str(),
-            Object::Xen | Object::Flask => "",
-        };
-        holders.entry(&power.source).or_default().insert(over);
-    }
+    let held: Vec<&Power> = held.collect();
+    let planned = held.iter().all(|power| is_planned(power, parts));
+    let holders = holdings(held.into_iter());
     let holder = |(source, over): (&&str, &BTreeSet<&str>)| {
-        let over: Vec<&str> = over.iter().copied().filter(|it| !it.is_empty()).collect();
+        let over: Vec<&str> = over.iter().copied().collect();
         if over.is_empty() {
             (*source).to_owned()
         } else {
@@ -122,8 +112,29 @@ fn row<'p>(
         } else {
             found.join("; ")
         },
-        verdict,
+        verdict: if planned {
+            Verdict::AsPlanned
+        } else {
+            Verdict::Differs
+        },
     }
+}
+
+/// Who holds these, and over whom; over nobody in particular where it is over
+/// Xen or the Flask server.
+pub(super) fn holdings<'p>(
+    held: impl Iterator<Item = &'p Power>,
+) -> BTreeMap<&'p str, BTreeSet<&'p str>> {
+    let mut holders: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for power in held {
+        let over = holders.entry(&power.source).or_default();
+        over.extend(match power.object {
+            Object::Own => Some("itself"),
+            Object::Domain | Object::Device => Some(power.target.as_str()),
+            Object::Xen | Object::Flask => None,
+        });
+    }
+    holders
 }
 
 fn unplanned(power: &Power) -> Item {
