@@ -120,6 +120,7 @@ impl Bench {
             kernel_cmdline: Vec::new(),
             modules: vec![image.to_owned()],
             tpm: Tpm::AllBanks,
+            tpm_state: None,
             devices: Vec::new(),
             dump_at: None,
         }

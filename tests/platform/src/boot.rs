@@ -155,7 +155,7 @@ impl Boot {
 
 /// Waits for the end; every step moves the deadline, so that many steps get
 /// the time they need and one that hangs does not get it all.
-fn follow(machine: &mut Machine, end: End, steps: usize) -> Result<()> {
+pub(crate) fn follow(machine: &mut Machine, end: End, steps: usize) -> Result<()> {
     match end {
         End::Line(text) => {
             machine.serial.wait_for(text, BOOT)?;

@@ -19,6 +19,7 @@ pub mod flask;
 pub mod host;
 pub mod machine;
 pub mod outcome;
+pub mod power_cut;
 pub mod recovering;
 pub mod root;
 pub mod serial;

@@ -33,6 +33,9 @@ pub struct MachineSpec {
     pub modules: Vec<PathBuf>,
     /// Its TPM.
     pub tpm: Tpm,
+    /// Where the TPM keeps its state, for a machine that is started again; without
+    /// it the TPM is new. The path is short, because a socket is made in it.
+    pub tpm_state: Option<PathBuf>,
     /// More words for QEMU: the devices that a case is about.
     pub devices: Vec<String>,
     /// Xen writes down what each domain has, once for each line with this text:
@@ -72,12 +75,13 @@ impl MachineSpec {
         fs::create_dir_all(&logs).map_err(Error::file("create", &logs))?;
         // A Unix socket's path has 107 bytes at most: not under the build directory.
         let sockets = tempfile::tempdir().map_err(Error::file("create", "a directory in /tmp"))?;
+        let state = self.tpm_state.as_deref().unwrap_or(sockets.path());
         let swtpm = match self.tpm {
             Tpm::Absent => None,
-            Tpm::AllBanks => Some(Swtpm::start(sockets.path())?),
+            Tpm::AllBanks => Some(Swtpm::start(state)?),
             Tpm::Banks(banks) => {
-                Swtpm::manufacture(sockets.path(), banks)?;
-                Some(Swtpm::start(sockets.path())?)
+                Swtpm::manufacture(state, banks)?;
+                Some(Swtpm::start(state)?)
             }
         };
 
@@ -226,6 +230,7 @@ mod tests {
             kernel_cmdline: vec!["a=1,2".into()],
             modules: vec!["one".into(), "two".into()],
             tpm: Tpm::Absent,
+            tpm_state: None,
             devices: Vec::new(),
             dump_at: None,
         };

@@ -2,8 +2,8 @@
 //! `platform run [filter]` boots and judges; `platform list` names the cases;
 //! `platform demo [disaggregated]` shows an example to a person; `platform bench
 //! [RUNS]` prints figures; `platform drill [PHASE]`, `platform recover [FAILURE]`,
-//! `platform store-starts N` and `platform soak N` take long (`drill.rs`,
-//! `recovering.rs`).
+//! `platform power-cut [PHASE]`, `platform store-starts N` and `platform soak N`
+//! take long (`drill.rs`, `recovering.rs`, `power_cut.rs`).
 
 use std::env;
 use std::path::Path;
@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use platform::{
     Bench, Boot, Error, Result, boot, cases, demo, demo_disaggregated, drill, figures, host,
-    recovering,
+    power_cut, recovering,
 };
 
 fn main() -> ExitCode {
@@ -28,13 +28,15 @@ fn main() -> ExitCode {
         ["drill", phase] => on_bench(|bench| drill::deaths(bench, phase)),
         ["recover"] => on_bench(|bench| recovering::all(bench, "")),
         ["recover", filter] => on_bench(|bench| recovering::all(bench, filter)),
+        ["power-cut"] => on_bench(|bench| power_cut::cuts(bench, "")),
+        ["power-cut", phase] => on_bench(|bench| power_cut::cuts(bench, phase)),
         ["store-starts", count] => counted(count, drill::store_starts),
         ["soak", count] => counted(count, drill::soak),
         ["bench"] => measure("5"),
         ["bench", runs] => measure(runs),
         _ => {
             eprintln!(
-                "usage: platform run [FILTER] | list | demo [disaggregated] | bench [RUNS] | drill [PHASE] | recover [FAILURE] | store-starts N | soak N"
+                "usage: platform run [FILTER] | list | demo [disaggregated] | bench [RUNS] | drill [PHASE] | recover [FAILURE] | power-cut [PHASE] | store-starts N | soak N"
             );
             return ExitCode::from(2);
         }

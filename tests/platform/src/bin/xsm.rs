@@ -77,6 +77,7 @@ fn measure(xen: &Path, program: &Path, policy: &Path, runs: usize) -> Result<Sam
                 kernel_cmdline: Vec::new(),
                 modules: vec![root.clone(), policy.to_owned()],
                 tpm: platform::Tpm::Absent,
+                tpm_state: None,
                 devices: Vec::new(),
                 dump_at: None,
             };
