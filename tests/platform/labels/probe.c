@@ -1,14 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /*
  * Attempts one thing that a label must not allow, by the hypercall itself, and
- * says what came of it: `probe: WHAT: allowed`, `refused`, or another errno. No
- * tool stands between, so what refuses is Xen.
+ * says what came of it: `probe: WHAT: allowed`, `refused, ERRNO`, or another
+ * errno. No tool stands between, so what refuses is Xen.
  *
- *   probe map DOMID     map a page of that domain by its frame
- *   probe grant DOMID   map a grant of that domain
- *   probe destroy DOMID destroy that domain
- *   probe sleep         put the machine into ACPI state S5
- *   probe irq NUMBER    have that interrupt delivered
+ *   probe map DOMID       map a page of that domain by its frame
+ *   probe grant DOMID     map a grant of that domain
+ *   probe destroy DOMID   destroy that domain
+ *   probe pause DOMID     pause that domain
+ *   probe create          create a domain with a guest's label
+ *   probe policy          load a policy
+ *   probe device FRAME    map a frame of the machine that is a device
+ *   probe iomem FRAME DOMID    give that domain the right to such a frame
+ *   probe ioport PORT DOMID    give that domain an I/O port
+ *   probe irq NUMBER      have that interrupt delivered
+ *   probe apic            read the I/O APIC
+ *   probe pci             tell Xen of a new PCI device
+ *   probe sleep           put the machine into ACPI state S5
  *
  * The exit status is 0 when it was refused with "not permitted", 1 when it was
  * allowed, 2 when it could not be tried or failed otherwise.
@@ -27,17 +35,22 @@
 #include <xen/domctl.h>
 #include <xen/event_channel.h>
 #include <xen/grant_table.h>
+#include <xen/physdev.h>
 #include <xen/platform.h>
 #include <xen/sys/privcmd.h>
+#include <xen/xsm/flask_op.h>
 
 #define PAGE 4096ul
+/* The initial SID of a domain that was given no label (flask/policy/initial_sids). */
+#define SECINITSID_DOMU 12
 
 static int told(const char *what, long result)
 {
     int refused = result == -EPERM || result == -EACCES;
 
     printf("probe: %s: %s\n", what,
-           result >= 0 ? "allowed" : refused ? "refused" : strerror(-result));
+           result >= 0 ? "allowed" : result == -EPERM ? "refused, EPERM" :
+           refused ? "refused, EACCES" : strerror(-result));
     fflush(stdout);
     return result >= 0 ? 1 : refused ? 0 : 2;
 }
@@ -65,9 +78,8 @@ static long hypercall(int file, uint64_t op, uint64_t a, uint64_t b, uint64_t c)
     return result == -1 ? -errno : result;
 }
 
-static int map(int file, domid_t domid)
+static int map(int file, const char *what, domid_t domid, xen_pfn_t frame)
 {
-    xen_pfn_t frame = 0x1000;
     int error = 0;
     void *at = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     privcmd_mmapbatch_v2_t batch = {
@@ -77,8 +89,8 @@ static int map(int file, domid_t domid)
     if (at == MAP_FAILED)
         return cannot("a mapping of privcmd");
     if (ioctl(file, IOCTL_PRIVCMD_MMAPBATCH_V2, &batch) < 0)
-        return told("map", -errno);
-    return told("map", error);
+        return told(what, -errno);
+    return told(what, error);
 }
 
 static int grant(int file, domid_t domid)
@@ -97,16 +109,93 @@ static int grant(int file, domid_t domid)
     return told("grant", result);
 }
 
-static int destroy(int file, domid_t domid)
+/* A domctl, of which the rest of the argument is filled in already. */
+static int domctl(int file, const char *what, struct xen_domctl *op, uint32_t cmd, domid_t domid)
+{
+    op->cmd = cmd;
+    op->interface_version = XEN_DOMCTL_INTERFACE_VERSION;
+    op->domain = domid;
+    return told(what, hypercall(file, __HYPERVISOR_domctl, (uintptr_t)op, 0, 0));
+}
+
+static int on_domain(int file, const char *what, uint32_t cmd, domid_t domid)
+{
+    struct xen_domctl *op = argument();
+
+    return op ? domctl(file, what, op, cmd, domid) : cannot("memory");
+}
+
+/* What Xen would make a PV domain of. */
+static int create(int file)
 {
     struct xen_domctl *op = argument();
 
     if (!op)
         return cannot("memory");
-    op->cmd = XEN_DOMCTL_destroydomain;
-    op->interface_version = XEN_DOMCTL_INTERFACE_VERSION;
-    op->domain = domid;
-    return told("destroy", hypercall(file, __HYPERVISOR_domctl, (uintptr_t)op, 0, 0));
+    op->u.createdomain.ssidref = SECINITSID_DOMU;
+    op->u.createdomain.max_vcpus = 1;
+    op->u.createdomain.max_evtchn_port = 1023;
+    op->u.createdomain.max_grant_frames = -1;
+    op->u.createdomain.max_maptrack_frames = -1;
+    op->u.createdomain.grant_opts = XEN_DOMCTL_GRANT_version(1);
+    return domctl(file, "create", op, XEN_DOMCTL_createdomain, 0);
+}
+
+static int iomem(int file, uint64_t frame, domid_t domid)
+{
+    struct xen_domctl *op = argument();
+
+    if (!op)
+        return cannot("memory");
+    op->u.iomem_permission.first_mfn = frame;
+    op->u.iomem_permission.nr_mfns = 1;
+    op->u.iomem_permission.allow_access = 1;
+    return domctl(file, "iomem", op, XEN_DOMCTL_iomem_permission, domid);
+}
+
+static int ioport(int file, uint32_t port, domid_t domid)
+{
+    struct xen_domctl *op = argument();
+
+    if (!op)
+        return cannot("memory");
+    op->u.ioport_permission.first_port = port;
+    op->u.ioport_permission.nr_ports = 1;
+    op->u.ioport_permission.allow_access = 1;
+    return domctl(file, "ioport", op, XEN_DOMCTL_ioport_permission, domid);
+}
+
+static int policy(int file)
+{
+    struct xen_flask_op *op = argument();
+
+    if (!op)
+        return cannot("memory");
+    op->cmd = FLASK_LOAD;
+    op->interface_version = XEN_FLASK_INTERFACE_VERSION;
+    return told("policy", hypercall(file, __HYPERVISOR_xsm_op, (uintptr_t)op, 0, 0));
+}
+
+/* The first I/O APIC of a PC. */
+static int apic(int file)
+{
+    struct physdev_apic *op = argument();
+
+    if (!op)
+        return cannot("memory");
+    op->apic_physbase = 0xfec00000;
+    return told("apic", hypercall(file, __HYPERVISOR_physdev_op, PHYSDEVOP_apic_read, (uintptr_t)op, 0));
+}
+
+/* 00:1f.7, which is no device of the reference platform. */
+static int pci(int file)
+{
+    struct physdev_manage_pci *op = argument();
+
+    if (!op)
+        return cannot("memory");
+    op->devfn = 0x1f << 3 | 7;
+    return told("pci", hypercall(file, __HYPERVISOR_physdev_op, PHYSDEVOP_manage_pci_add, (uintptr_t)op, 0));
 }
 
 static int sleep_machine(int file)
@@ -135,19 +224,43 @@ static int irq(int file, uint32_t number)
 int main(int argc, char **argv)
 {
     int file = open("/dev/xen/privcmd", O_RDWR | O_CLOEXEC);
+    const char *what = argc > 1 ? argv[1] : "";
+    unsigned long number = argc > 2 ? strtoul(argv[2], NULL, 0) : 0;
 
     if (file < 0)
         return cannot("/dev/xen/privcmd");
-    if (argc == 3 && !strcmp(argv[1], "map"))
-        return map(file, atoi(argv[2]));
-    if (argc == 3 && !strcmp(argv[1], "grant"))
-        return grant(file, atoi(argv[2]));
-    if (argc == 3 && !strcmp(argv[1], "destroy"))
-        return destroy(file, atoi(argv[2]));
-    if (argc == 3 && !strcmp(argv[1], "irq"))
-        return irq(file, atoi(argv[2]));
-    if (argc == 2 && !strcmp(argv[1], "sleep"))
-        return sleep_machine(file);
-    fputs("usage: probe map DOMID | grant DOMID | destroy DOMID | irq NUMBER | sleep\n", stderr);
+    if (argc == 3) {
+        if (!strcmp(what, "map"))
+            return map(file, what, number, 0x1000);
+        if (!strcmp(what, "grant"))
+            return grant(file, number);
+        if (!strcmp(what, "destroy"))
+            return on_domain(file, what, XEN_DOMCTL_destroydomain, number);
+        if (!strcmp(what, "pause"))
+            return on_domain(file, what, XEN_DOMCTL_pausedomain, number);
+        if (!strcmp(what, "device"))
+            return map(file, what, DOMID_IO, number);
+        if (!strcmp(what, "irq"))
+            return irq(file, number);
+    } else if (argc == 4) {
+        if (!strcmp(what, "iomem"))
+            return iomem(file, number, atoi(argv[3]));
+        if (!strcmp(what, "ioport"))
+            return ioport(file, number, atoi(argv[3]));
+    } else if (argc == 2) {
+        if (!strcmp(what, "create"))
+            return create(file);
+        if (!strcmp(what, "policy"))
+            return policy(file);
+        if (!strcmp(what, "apic"))
+            return apic(file);
+        if (!strcmp(what, "pci"))
+            return pci(file);
+        if (!strcmp(what, "sleep"))
+            return sleep_machine(file);
+    }
+    fputs("usage: probe map|grant|destroy|pause DOMID | device FRAME | irq NUMBER |\n"
+          "       probe iomem FRAME DOMID | ioport PORT DOMID |\n"
+          "       probe create | policy | apic | pci | sleep\n", stderr);
     return 2;
 }

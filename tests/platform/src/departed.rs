@@ -4,11 +4,12 @@
 //! hardware domain and its guests.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::archive::Archive;
 use crate::bench::Bench;
+use crate::cases::powers;
 use crate::error::{Error, Result};
 use crate::flask;
 use crate::host::{self, Parts};
@@ -34,6 +35,10 @@ pub struct Platform {
     pub rules: &'static [&'static str],
     /// The guests whose hearts beat.
     pub guests: &'static str,
+    /// What the hardware domain tries in vain when it has come up.
+    pub probes: &'static [&'static str],
+    /// The compiled policy, instead of one that is built with the rules.
+    pub policy: Option<&'static [u8]>,
     /// What the hardware domain does when the control domain is done.
     pub end: &'static str,
 }
@@ -45,6 +50,8 @@ impl Platform {
         change: str::to_owned,
         rules: &[],
         guests: "7 9",
+        probes: &[],
+        policy: None,
         end: POWER_OFF,
     };
 
@@ -67,9 +74,18 @@ impl Platform {
         let path = dir.join("launch.toml");
         fs::write(&path, (self.change)(&text)).map_err(Error::file("write", &path))?;
         control_root(bench, steps, self.guests)?.write(&dir.join("control.cpio"))?;
-        hardware_root(&bench.parts, self.end)?.write(&dir.join("hardware.cpio"))?;
+        let mut hardware = hardware_root(&bench.parts, self.end)?;
+        if !self.probes.is_empty() {
+            powers::add_to_hardware(bench, &mut hardware, self.probes)?;
+        }
+        hardware.write(&dir.join("hardware.cpio"))?;
         guest_root()?.write(&dir.join("guest.cpio"))?;
-        machine(bench, name, self.rules)
+        let Some(policy) = self.policy else {
+            return machine(bench, name, self.rules);
+        };
+        let path = dir.join("xenpolicy-domain");
+        fs::write(&path, policy).map_err(Error::file("write", &path))?;
+        machine_under(bench, name, path)
     }
 }
 
@@ -77,8 +93,13 @@ impl Platform {
 /// policy for `exit = "domain"` and these rules, a boot domain that keeps off
 /// the devices, and a disk and a network for the hardware domain.
 pub fn machine(bench: &Bench, name: &str, rules: &[&str]) -> Result<MachineSpec> {
+    let policy = flask::policy_with("domain", &bench.work.join(name), rules)?;
+    machine_under(bench, name, policy)
+}
+
+/// [`machine`] under a policy that is in its directory already.
+fn machine_under(bench: &Bench, name: &str, policy: PathBuf) -> Result<MachineSpec> {
     let dir = bench.work.join(name);
-    let policy = flask::policy_with("domain", &dir, rules)?;
     let (image, _) = bench.image(&dir)?;
     let mut machine = bench.machine(name, &image);
     machine.xen = flask::xen(&bench.work)?;

@@ -4,7 +4,7 @@
 use std::fs;
 use std::time::Duration;
 
-use super::{audit, domain_from, ensure, example, new_guests, ranges, same_domains};
+use super::{audit, domain_from, ensure, example, new_guests, powers, ranges, same_domains};
 use crate::bench::Bench;
 use crate::boot::{Boot, Case, End};
 use crate::departed::{self, Platform};
@@ -39,17 +39,25 @@ pub fn full() -> Boot {
             |_| Ok(Step::new("go-on", GO_ON)),
             |_, outcome| passed(outcome, "go-on"),
         ),
-        new_guests::pv(),
+        new_guests::probing_pv(),
         Case::of_step(
             "the-control-domain-floods-its-own-console-and-goes-on",
             |_| Ok(Step::new("own-console", OWN_CONSOLE)),
             |_, outcome| passed(outcome, "own-console"),
         ),
+        Case::of_boot("a-guest-maps-no-memory-of-another", |_, outcome| {
+            let said = outcome.step("pv")?.lines.iter();
+            let said = said.filter_map(|line| line.strip_prefix("probe: "));
+            powers::guest_reached_nobody(outcome, &said.collect::<Vec<_>>(), powers::GUEST)
+        }),
+        powers::of_hardware(),
+        powers::of_control(),
         Case::of_step(
             "the-control-domain-cannot-stop-the-hardware-domain",
             |_| Ok(Step::new("stop", STOP)),
             |_, outcome| passed(outcome, "stop"),
         ),
+        Case::of_boot("nothing-else-is-denied", powers::nothing_else),
     ];
     cases.extend(ranges::cases());
     // The last: it ends the machine.

@@ -19,6 +19,7 @@ pub mod launches;
 pub mod measurement;
 pub mod new_guests;
 pub mod pci;
+pub mod powers;
 pub mod ranges;
 pub mod readiness;
 pub mod recovery;
@@ -42,6 +43,7 @@ pub fn all() -> Vec<Boot> {
         dynamic::hardware_domain(),
         dynamic::flexible(),
         debian_root::boot(),
+        audit::one_rule_more(),
         launches::boot(),
         readiness::boot(),
         example::boot(),

@@ -2,6 +2,7 @@
 //! Guests that the control domain creates when the boot domain has gone.
 
 use super::departure::passed;
+use super::powers;
 use crate::boot::Case;
 use crate::root::Step;
 
@@ -11,6 +12,19 @@ pub fn pv() -> Case {
     Case::of_step(
         "a-new-pv-guest-floods-its-console-is-shown-and-shuts-down",
         |_| Ok(step("pv", PV).with("pv.cfg", new("pv", 96, " flood=400000"))),
+        |_, outcome| passed(outcome, "pv"),
+    )
+}
+
+/// The same, which before it beats tries to reach domain 7.
+pub fn probing_pv() -> Case {
+    Case::of_step(
+        "a-new-pv-guest-floods-its-console-is-shown-and-shuts-down",
+        |bench| {
+            let config = new("pv", 96, " flood=400000").replace(HEARTBEAT, "prober.cpio");
+            let step = step("pv", PV).with("pv.cfg", config);
+            Ok(step.with("prober.cpio", powers::prober(bench)?))
+        },
         |_, outcome| passed(outcome, "pv"),
     )
 }
@@ -30,13 +44,15 @@ fn new(kind: &str, memory: u32, words: &str) -> String {
         r#"name = "new-{kind}"
 type = "{kind}"
 kernel = "/share/vmlinuz"
-ramdisk = "/share/heartbeat.cpio"
+ramdisk = "{HEARTBEAT}"
 extra = "console=hvc0 quiet heartbeat=new-{kind}{words}"
 memory = {memory}
 seclabel = "system_u:system_r:guest_t"
 "#
     )
 }
+
+const HEARTBEAT: &str = "/share/heartbeat.cpio";
 
 /// A step that has what the steps about new guests have in common.
 fn step(name: &str, script: &str) -> Step {
@@ -84,6 +100,7 @@ until [ \"$(xenstore-read /local/domain/$domid/data/flooded)\" = 400000 ]; do
 done 2>/dev/null
 echo \"400000 bytes written after $waited s\"
 beats pv 120 || exit 3
+tr -d '\\r' </tmp/new-pv | grep '^probe: '
 xl shutdown -w \"$domid\" || exit 4
 gone || exit 5
 ";

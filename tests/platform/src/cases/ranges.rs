@@ -12,7 +12,7 @@ use std::fs;
 use serde_json::Value;
 
 use super::departure::{self, DOMAINS};
-use super::{ensure, example};
+use super::{ensure, example, powers};
 use crate::bench::Bench;
 use crate::boot::Case;
 use crate::departed::{self, Platform};
@@ -73,6 +73,7 @@ pub fn prepare(bench: &Bench, name: &str, steps: &[Step]) -> Result<MachineSpec>
         change: with_ranges,
         rules: &RULES,
         end: departed::CRASH,
+        probes: &powers::HARDWARE_WORDS,
         ..Platform::FULL
     };
     let mut machine = platform.prepare_in(&dir, bench, name, steps)?;
