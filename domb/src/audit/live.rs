@@ -68,6 +68,7 @@ fn launched(path: &Path) -> Result<BTreeMap<String, Option<String>>, Error> {
 
 fn facts(hypervisor: &Hypervisor, store: &Store, policy: &Policy) -> Result<Facts, Error> {
     let mut facts = Facts::default();
+    let before = trees(store)?;
     for domain in settled(hypervisor)? {
         let domid = domain.domid;
         let name = store.read_text(&format!("{TREES}/{domid}/name"))?;
@@ -90,9 +91,15 @@ fn facts(hypervisor: &Hypervisor, store: &Store, policy: &Policy) -> Result<Fact
             label: domain.seclabel,
         });
     }
-    let trees = store.list(TREES)?.unwrap_or_default();
-    facts.trees = trees.iter().filter_map(|tree| tree.parse().ok()).collect();
+    // A tree that comes or goes meanwhile is that of a domain that does.
+    facts.trees = trees(store)?;
+    facts.trees.retain(|tree| before.contains(tree));
     Ok(facts)
+}
+
+fn trees(store: &Store) -> Result<Vec<u16>, Error> {
+    let trees = store.list(TREES)?.unwrap_or_default();
+    Ok(trees.iter().filter_map(|tree| tree.parse().ok()).collect())
 }
 
 /// The domains there are. One that is being destroyed is given time to go.
