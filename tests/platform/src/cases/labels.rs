@@ -208,9 +208,14 @@ fn denials(outcome: &Outcome) -> Vec<&str> {
 }
 
 fn is(line: &str, [source, target, class, permission]: [&str; 4]) -> bool {
-    let has = |word: String| line.split_whitespace().any(|found| found == word);
+    let mut words = line.split_whitespace();
+    let mut has = |start: &str, end: String| {
+        let mut words = words.by_ref();
+        words.any(|word| word.starts_with(start) && word.ends_with(&end))
+    };
+    // In this order. A device is labelled as an object, whatever is a domain or Xen is not.
     line.contains(&format!("{{ {permission} }}"))
-        && has(format!("scontext=system_u:system_r:{source}"))
-        && has(format!("tcontext=system_u:system_r:{target}"))
-        && has(format!("tclass={class}"))
+        && has("scontext=system_u:system_r:", format!(":{source}"))
+        && has("tcontext=system_u:", format!("_r:{target}"))
+        && has("tclass=", format!("={class}"))
 }
