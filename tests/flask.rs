@@ -258,7 +258,7 @@ fn a_boot_domain_that_stays_gives_its_label_up_and_keeps_the_machine() {
     assert_eq!(row("put the machine to sleep or switch it off"), ["2"]);
     assert_eq!(
         row("create domains"),
-        ["1", "guest_t,", "isolated_t,", "recovery_t"]
+        ["1", "driver_t,", "guest_t,", "isolated_t,", "recovery_t"]
     );
     assert_eq!(row("change policy, enforcement or booleans"), ["never"]);
     assert_eq!(row("takes the machine down with it")[..2], ["1", "2"]);

@@ -23,7 +23,7 @@ use super::Options;
 use crate::bundle;
 use crate::exit::Exit;
 use crate::flask;
-use crate::report::{self, DomainState};
+use crate::report::{self, DomainState, Report};
 
 pub fn audit(options: &Options) -> Result<Audit, Error> {
     let left = |name: &str| options.directory.join(name);
@@ -31,12 +31,15 @@ pub fn audit(options: &Options) -> Result<Audit, Error> {
     if config.exit != domb_core::config::Exit::Domain {
         return Err(Error::OtherExit);
     }
-    let launched = launched(&left("report.json"))?;
+    let report = report::read(&left("report.json"))?;
     let path = options.flask_policy.clone();
     let policy = flask::read_policy(&path.unwrap_or_else(|| left(bundle::FLASK_POLICY)))?;
     let plan = Plan {
         config: &config,
-        launched,
+        launched: launched(&report, |domain| domain.real_seclabel.clone()),
+        granted: granted(&report),
+        given: launched(&report, |domain| domain.ranges.clone()),
+        withheld: report.withheld.clone(),
     };
     let hypervisor = Hypervisor::open(quiet()?)?;
     let store = Store::open()?;
@@ -56,14 +59,24 @@ fn configuration(path: &Path) -> Result<Config, Error> {
     })
 }
 
-/// The domains that were handed over, with the labels they really had.
-fn launched(path: &Path) -> Result<BTreeMap<String, Option<String>>, Error> {
-    let report = report::read(path)?;
-    let domains = report.domains.into_iter();
+/// What the report says of each domain that was handed over, by name.
+fn launched<T>(report: &Report, of: impl Fn(&report::Domain) -> T) -> BTreeMap<String, T> {
+    let domains = report.domains.iter();
     let handed = domains.filter(|domain| domain.state == DomainState::Running);
-    Ok(handed
-        .map(|domain| (domain.name, domain.real_seclabel))
-        .collect())
+    handed
+        .map(|domain| (domain.name.clone(), of(domain)))
+        .collect()
+}
+
+/// What the launch script granted, as the report says it: `resources = ["tpm"]`.
+fn granted(report: &Report) -> BTreeMap<String, Vec<String>> {
+    let names = |domain: &report::Domain| {
+        let mut changed = domain.changed.iter();
+        let value = changed.find_map(|change| change.strip_prefix("resources = "))?;
+        let names = serde_json::from_str(value).ok()?;
+        Some((domain.name.clone(), names))
+    };
+    report.domains.iter().filter_map(names).collect()
 }
 
 fn facts(hypervisor: &Hypervisor, store: &Store, policy: &Policy) -> Result<Facts, Error> {

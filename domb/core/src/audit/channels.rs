@@ -3,7 +3,10 @@
 //! another domain, which is little. What cannot be known is said, and why; what
 //! can be known instead stands in the other rows.
 
+use std::collections::BTreeSet;
+
 use super::domains::{Facts, State};
+use super::plan::Plan;
 use super::{Item, Topic, Verdict};
 use crate::flask::Policy;
 
@@ -25,14 +28,15 @@ pub struct Channel {
     pub remote: u16,
 }
 
-pub(super) fn check(policy: &Policy, facts: &Facts, items: &mut Vec<Item>) {
+pub(super) fn check(plan: &Plan<'_>, policy: &Policy, facts: &Facts, items: &mut Vec<Item>) {
+    ranges(plan, items);
     items.push(Item {
         topic: Topic::Resources,
-        subject: "ranges of other domains".to_owned(),
+        subject: "ranges as Xen has them".to_owned(),
         planned: String::new(),
-        found: "no hypercall reads them, and Xen's debug key that prints them needs xen:debug; \
-                who may have or hand on any is in the rows about devices, and what domain 0 had \
-                became the hardware domain's when Xen made it"
+        found: "no hypercall reads another domain's; the debug key q prints them, at the serial \
+                console or with xen:debug, which nobody has; who may have or hand on any is in \
+                the rows about devices"
             .to_owned(),
         verdict: Verdict::CannotBeAsked,
     });
@@ -73,6 +77,48 @@ pub(super) fn check(policy: &Policy, facts: &Facts, items: &mut Vec<Item>) {
         found: "Xen lists the grants of a domain to that domain alone".to_owned(),
         verdict: Verdict::CannotBeAsked,
     });
+}
+
+/// What each domain was given, by the record, against the configuration; and what
+/// the hardware domain has not.
+fn ranges(plan: &Plan<'_>, items: &mut Vec<Item>) {
+    let mut told = |subject: String, planned: BTreeSet<String>, given: &[String]| {
+        let recorded: BTreeSet<String> = given.iter().cloned().collect();
+        if planned.is_empty() && recorded.is_empty() {
+            return;
+        }
+        let text = |ranges: &BTreeSet<String>| match ranges.len() {
+            0 => "none".to_owned(),
+            _ => Vec::from_iter(ranges.iter().map(String::as_str)).join("; "),
+        };
+        items.push(Item {
+            topic: Topic::Resources,
+            subject,
+            planned: text(&planned),
+            found: text(&recorded),
+            verdict: if planned == recorded {
+                Verdict::OnRecord
+            } else {
+                Verdict::Differs
+            },
+        });
+    };
+    let mut all = BTreeSet::new();
+    for domain in plan.domains() {
+        let planned = plan.ranges(domain);
+        all.extend(planned.iter().cloned());
+        let name = domain.name.as_str();
+        let given = plan.given.get(name).map_or(&[][..], Vec::as_slice);
+        let subject = format!("ranges of domain {} {name}", domain.domid);
+        told(subject, planned, given);
+    }
+    // Whatever else a launch script kept the hardware domain from is in the record alone.
+    all.extend(plan.withheld.iter().cloned());
+    told(
+        "ranges the hardware domain is kept from".to_owned(),
+        all,
+        &plan.withheld,
+    );
 }
 
 fn judged(channels: &[Channel], facts: &Facts) -> (String, Verdict) {

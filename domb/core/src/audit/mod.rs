@@ -79,6 +79,8 @@ pub enum Topic {
 pub enum Verdict {
     /// It is as planned.
     AsPlanned,
+    /// It is, by the launch record; Xen cannot be asked.
+    OnRecord,
     /// It is not.
     Differs,
     /// A domain that was created after the launch.
@@ -97,7 +99,7 @@ impl Audit {
         let mut items = Vec::new();
         domains::check(plan, facts, &mut items);
         powers::check(plan, policy, facts, &mut items);
-        channels::check(policy, facts, &mut items);
+        channels::check(plan, policy, facts, &mut items);
         Audit {
             version: VERSION,
             items,
@@ -133,6 +135,7 @@ impl Verdict {
     fn words(self) -> &'static str {
         match self {
             Verdict::AsPlanned => "as planned",
+            Verdict::OnRecord => "as planned, on record",
             Verdict::Differs => "DIFFERS",
             Verdict::CreatedSince => "created since",
             Verdict::NotPermitted => "not permitted to ask",

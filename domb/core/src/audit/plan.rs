@@ -18,6 +18,14 @@ pub struct Plan<'a> {
     /// The domains that were handed over, by name, with the label each really
     /// had when it was built.
     pub launched: BTreeMap<String, Option<String>>,
+    /// The ranges of the machine that the record says each was given, by name.
+    pub given: BTreeMap<String, Vec<String>>,
+    /// The resources that the launch script gave a domain instead of those it has
+    /// by the configuration, by name.
+    pub granted: BTreeMap<String, Vec<String>>,
+    /// The ranges it says were taken from domain 0, and with it from the hardware
+    /// domain.
+    pub withheld: Vec<String>,
 }
 
 /// What a type of the policy is planned to be; one type can be several.
@@ -51,6 +59,19 @@ impl<'a> Plan<'a> {
             .or(domain.seclabel.as_deref())
     }
 
+    /// The ranges a domain is to have: by the configuration, and by the launch
+    /// script where that said otherwise.
+    pub(super) fn ranges(&self, domain: &DomainConfig) -> BTreeSet<String> {
+        let Some(names) = self.granted.get(domain.name.as_str()) else {
+            return domain.delegated().map(ToString::to_string).collect();
+        };
+        let resources = self.config.resources.iter();
+        let granted = resources.filter(|resource| names.contains(&resource.name));
+        let ranges = granted.flat_map(|resource| &resource.ranges);
+        let ranges = ranges.chain(&domain.ranges);
+        ranges.map(ToString::to_string).collect()
+    }
+
     /// The labels in use, each once.
     ///
     /// # Errors
@@ -82,9 +103,9 @@ impl<'a> Plan<'a> {
                 Role::Recovery => Part::Recovery,
             }));
             if domain.roles.is_empty() {
-                of.insert(by_name(&kind));
+                of.extend(by_name(&kind));
             }
-            if has_devices(domain) {
+            if !self.ranges(domain).is_empty() || has_pci_devices(domain) {
                 of.insert(Part::Devices);
             }
         }
@@ -95,17 +116,18 @@ impl<'a> Plan<'a> {
 }
 
 /// What a type without a role is: the names of domb's own policy.
-pub(super) fn by_name(kind: &str) -> Part {
-    match kind {
-        "isolated_t" => Part::Isolated,
-        "recovery_t" => Part::Recovery,
-        _ => Part::Guest,
-    }
+pub(super) fn by_name(kind: &str) -> BTreeSet<Part> {
+    BTreeSet::from_iter(match kind {
+        "isolated_t" => vec![Part::Isolated],
+        "recovery_t" => vec![Part::Recovery],
+        "driver_t" => vec![Part::Guest, Part::Devices],
+        _ => vec![Part::Guest],
+    })
 }
 
-/// Whether the configuration gives it ranges of the machine, or PCI devices in
-/// libxl's words (`libxl_domain_config`).
-fn has_devices(domain: &DomainConfig) -> bool {
+/// Whether the configuration gives it PCI devices, in libxl's words
+/// (`libxl_domain_config`).
+fn has_pci_devices(domain: &DomainConfig) -> bool {
     let devices = domain.libxl.get("pcidevs").and_then(Value::as_array);
-    domain.delegated().next().is_some() || devices.is_some_and(|list| !list.is_empty())
+    devices.is_some_and(|list| !list.is_empty())
 }

@@ -13,7 +13,7 @@ use crate::flask::{Object, Power};
 pub(super) fn is_planned(power: &Power, parts: &BTreeMap<String, BTreeSet<Part>>) -> bool {
     let of = |kind: &str| {
         let known = parts.get(kind).cloned();
-        known.unwrap_or_else(|| BTreeSet::from([by_name(kind)]))
+        known.unwrap_or_else(|| by_name(kind))
     };
     let over: Vec<Over> = match power.object {
         Object::Own => vec![Over::Own],

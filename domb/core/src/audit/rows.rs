@@ -38,8 +38,9 @@ impl fmt::Display for Audit {
         let unknown = number(Verdict::NotPermitted) + number(Verdict::CannotBeAsked);
         writeln!(
             f,
-            "{} as planned, {} created since, {unknown} unknown; {} differ",
+            "{} as planned, {} on record, {} created since, {unknown} unknown; {} differ",
             number(Verdict::AsPlanned),
+            number(Verdict::OnRecord),
             number(Verdict::CreatedSince),
             number(Verdict::Differs)
         )

@@ -12,12 +12,13 @@ const DOMAIN: &[u8] = include_bytes!("../../../../tests/fixtures/flask/domain.po
 const BROKEN: &[u8] = include_bytes!("../../../../tests/fixtures/flask/broken-domain.policy");
 const TABLE: &str = include_str!("../../../../tests/golden/audit.txt");
 
-const DOMAINS: [(&str, u16, &str, &str); 5] = [
+const DOMAINS: [(&str, u16, &str, &str); 6] = [
     ("store", 1, "xenstore_t", "roles = [\"xenstore\"]"),
     ("control", 2, "ctrl_t", "roles = [\"control\"]"),
     ("hardware", 3, "hwdom_t", "roles = [\"hardware\"]"),
     ("net", 7, "guest_t", ""),
     ("vault", 9, "isolated_t", ""),
+    ("card", 10, "driver_t", "ioports = [\"2f8-2ff\"]"),
 ];
 
 fn config(reclaim: &str) -> Config {
@@ -50,7 +51,7 @@ fn facts(config: &Config) -> Facts {
     }));
     Facts {
         domains,
-        trees: vec![0, 1, 2, 3, 7, 9],
+        trees: vec![0, 1, 2, 3, 7, 9, 10],
         channels: BTreeMap::new(),
     }
 }
@@ -63,6 +64,9 @@ fn plan(config: &Config) -> Plan<'_> {
     Plan {
         config,
         launched: launched.collect(),
+        given: BTreeMap::from([("card".to_owned(), vec!["ioports 2f8-2ff".to_owned()])]),
+        granted: BTreeMap::new(),
+        withheld: vec!["ioports 2f8-2ff".to_owned()],
     }
 }
 
@@ -124,8 +128,8 @@ fn a_domain_that_is_missing_renamed_relabelled_or_ended_differs() {
             "domain 2 control: is called other",
             "domain 3 hardware: has ended",
             "domain 7 net: has the label system_u:system_r:isolated_t",
-            "domain 9 vault: is not there",
-            "XenStore's trees of domains that are gone: domids 9",
+            "domain 10 card: is not there",
+            "XenStore's trees of domains that are gone: domids 10",
         ]
     );
 }
@@ -181,7 +185,8 @@ fn a_domain_left_out_by_the_launch_is_not_expected() {
     let config = config("balloon");
     let mut facts = facts(&config);
     let mut plan = plan(&config);
-    plan.launched.remove("vault");
+    plan.launched.remove("card");
+    plan.withheld.clear();
     facts.domains.pop();
     facts.trees.pop();
     let audited = Audit::of(&plan, &Policy::read(DOMAIN).unwrap(), &facts);
@@ -266,4 +271,63 @@ fn another_policy_altogether_does_not_flood_the_table() {
     let items = enforced(&policy, |_| Ok(0));
     assert_eq!(items.len(), 21);
     assert!(items[20].found.starts_with("and "), "{}", items[20].found);
+}
+
+#[test]
+fn a_range_that_was_not_given_or_not_withheld_differs() {
+    let config = config("balloon");
+    let facts = facts(&config);
+    let policy = Policy::read(DOMAIN).unwrap();
+    let mut plan = plan(&config);
+    plan.withheld.clear();
+    let audited = Audit::of(&plan, &policy, &facts);
+    assert_eq!(
+        differences(&audited),
+        ["ranges the hardware domain is kept from: none"]
+    );
+    plan.withheld = vec!["ioports 2f8-2ff".to_owned(), "irq 3".to_owned()];
+    plan.given
+        .insert("net".to_owned(), vec!["irq 3".to_owned()]);
+    plan.given.remove("card");
+    let audited = Audit::of(&plan, &policy, &facts);
+    assert_eq!(
+        differences(&audited),
+        [
+            "ranges of domain 7 net: irq 3",
+            "ranges of domain 10 card: none"
+        ]
+    );
+}
+
+#[test]
+fn what_the_launch_script_granted_is_planned() {
+    let mut text =
+        "exit = \"domain\"\nflask_policy = \"p\"\n[resources.clock]\nioports = [\"70-71\"]\n"
+            .to_owned();
+    for (name, domid, label, more) in DOMAINS {
+        text += &format!(
+            "[[domain]]\nname = \"{name}\"\ndomid = {domid}\ntype = \"pv\"\nkernel = \"k\"\n\
+             memory = \"96M\"\nseclabel = \"system_u:system_r:{label}\"\n{more}\n"
+        );
+    }
+    let config = Config::parse("launch.toml", text.as_bytes()).unwrap();
+    let mut facts = facts(&config);
+    facts.domains.remove(0);
+    let mut plan = plan(&config);
+    let clock = vec!["ioports 70-71".to_owned()];
+    plan.given.insert(
+        "card".to_owned(),
+        [clock.clone(), plan.withheld.clone()].concat(),
+    );
+    plan.withheld.extend(clock);
+    let policy = Policy::read(DOMAIN).unwrap();
+    let audited = Audit::of(&plan, &policy, &facts);
+    assert_eq!(
+        differences(&audited),
+        ["ranges of domain 10 card: ioports 2f8-2ff; ioports 70-71"]
+    );
+    plan.granted
+        .insert("card".to_owned(), vec!["clock".to_owned()]);
+    let audited = Audit::of(&plan, &policy, &facts);
+    assert_eq!(differences(&audited), Vec::<String>::new());
 }

@@ -10,19 +10,6 @@ use crate::error::Result;
 use crate::outcome::Outcome;
 use crate::root::Step;
 
-/// The platform is as planned, and by another policy it is not.
-#[must_use]
-pub fn with_a_rule_too_many() -> Case {
-    Case::of_step(
-        "the-audit-passes-and-names-one-rule-too-many",
-        |_| {
-            let script = format!("{PASSES}{NAMES_THE_RULE}");
-            Ok(Step::new("audit", script).with("broken.policy", BROKEN))
-        },
-        passed,
-    )
-}
-
 /// The platform is as planned.
 #[must_use]
 pub fn passes() -> Case {
@@ -90,16 +77,6 @@ domb audit --json >audit.json || exit 2
 grep -q '\"verdict\": \"as-planned\"' audit.json || exit 3
 grep -q '\"verdict\": \"differs\"' audit.json && exit 4
 exit 0
-";
-
-/// Nobody planned the rule, and Xen does not enforce it.
-const NAMES_THE_RULE: &str = "
-domb audit --flask-policy broken.policy >broken
-[ $? = 15 ] || exit 6
-grep DIFFERS broken
-[ $(grep -c DIFFERS broken) = 3 ] || exit 7
-grep -q 'DIFFERS .*by the rule allow hwdom_t guest_t:domain pause;' broken || exit 8
-grep -q 'DIFFERS .*Xen lacks the rule: allow hwdom_t guest_t:domain pause;' broken || exit 9
 ";
 
 /// By the measured policy Xen enforces a rule that no role explains, and by the

@@ -210,7 +210,6 @@ fn denials(outcome: &Outcome) -> Vec<&str> {
 fn is(line: &str, [source, target, class, permission]: [&str; 4]) -> bool {
     let mut words = line.split_whitespace();
     let mut has = |start: &str, end: String| {
-        let mut words = words.by_ref();
         words.any(|word| word.starts_with(start) && word.ends_with(&end))
     };
     // In this order. A device is labelled as an object, whatever is a domain or Xen is not.
