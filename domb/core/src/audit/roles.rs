@@ -27,10 +27,23 @@ pub(super) fn is_planned(power: &Power, parts: &BTreeMap<String, BTreeSet<Part>>
         }
     };
     let sources = of(&power.source);
+    if restarts(&sources, &of(&power.target), power) {
+        return true;
+    }
     over.iter().all(|over| {
         let mut sources = sources.iter();
         sources.any(|source| meant(*source, *over, &power.class, &power.permission))
     })
+}
+
+/// Where hardware and control are one domain, the xenstore domain watches until it
+/// runs (`hardware-control.te`).
+fn restarts(source: &BTreeSet<Part>, target: &BTreeSet<Part>, power: &Power) -> bool {
+    let both = [Part::Hardware, Part::Control];
+    source.contains(&Part::Xenstore)
+        && both.iter().all(|part| target.contains(part))
+        && power.object == Object::Domain
+        && (power.class.as_str(), power.permission.as_str()) == ("domain", "shutdown")
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
