@@ -304,7 +304,7 @@ mod tests {
     #[test]
     fn a_control_domain_can_bring_guests_and_nothing_else() {
         let carriers = domain().carriers(&labels(&domain(), &["ctrl_t", "hwdom_t"]));
-        let expected = ["ctrl_t", "guest_t", "hwdom_t"].map(str::to_owned);
+        let expected = ["ctrl_t", "driver_t", "guest_t", "hwdom_t"].map(str::to_owned);
         assert_eq!(carriers, BTreeSet::from(expected));
     }
 
