@@ -5,10 +5,12 @@ use std::fs;
 use std::time::Duration;
 
 use super::{audit, domain_from, ensure, example, new_guests, powers, ranges, same_domains};
+use crate::archive::Archive;
 use crate::bench::Bench;
 use crate::boot::{Boot, Case, End};
 use crate::departed::{self, Platform};
 use crate::error::{Error, Result};
+use crate::host;
 use crate::machine::MachineSpec;
 use crate::outcome::Outcome;
 use crate::root::Step;
@@ -101,6 +103,7 @@ pub fn one_domain() -> Boot {
             Case::of_boot("it-drives-disk-and-network", drives),
             Case::of_boot("domain-0-is-destroyed", destroyed),
             audit::passes(),
+            Case::of_boot("a-guest-boots-the-image-that-the-script-chose", chosen),
             Case::of_boot("the-pcr-is-what-domb-predicted", example::predicted),
         ],
     }
@@ -114,18 +117,50 @@ pub fn prepare_one_domain(bench: &Bench, name: &str, steps: &[Step]) -> Result<M
     let mut control = departed::control_root(bench, steps, "7")?;
     departed::add_drivers(&mut control, &bench.parts)?;
     control.write(&dir.join("control.cpio"))?;
-    departed::guest_root()?.write(&dir.join("guest.cpio"))?;
+    departed::guest_root()?.write(&dir.join("fallback.cpio"))?;
+    // Without an init: who boots it, panics.
+    Archive::new().write(&dir.join("guest.cpio"))?;
+    let script = dir.join("launch.rhai");
+    fs::write(&script, CHOOSES).map_err(Error::file("write", &script))?;
     departed::machine(bench, name, &["policy/flask/hardware-control.te"])
 }
 
 fn one_domain_configuration() -> String {
-    let label = "seclabel = \"system_u:system_r:guest_t\"\nmemory = \"128M\"";
+    let label = "seclabel = \"system_u:system_r:guest_t\"\nmemory = \"128M\"\n\
+                 images = [{ name = \"fallback\", kernel = \"vmlinuz\", ramdisk = \"fallback.cpio\" }]";
     [
-        "exit = \"domain\"\nreclaim = \"destroy\"\nflask_policy = \"xenpolicy-domain\"\n",
+        "script = \"launch.rhai\"\nexit = \"domain\"\nreclaim = \"destroy\"\nflask_policy = \"xenpolicy-domain\"\n",
         ONE_DOMAIN,
         &domain_from("net", 7, "vmlinuz", "guest.cpio", label),
     ]
     .concat()
+}
+
+/// The pinned digest is of no file, so the guest gets its other image.
+const CHOOSES: &str = r#"fn launch(facts, plan) {
+    plan.allow_all();
+    let net = facts.domain("net");
+    if net.ramdisk.sha256 != "00" { plan.use_image("net", "fallback"); }
+    plan
+}
+"#;
+
+/// It beats, which its own ramdisk could not; what was measured is predicted,
+/// and the report names the file that boots.
+fn chosen(_: &Bench, outcome: &Outcome) -> Result<()> {
+    let report = outcome.report()?;
+    let net = example::find(&report, "net")?;
+    let digest = host::sha256(&outcome.directory.join("fallback.cpio"))?;
+    ensure(
+        net["state"] == "running"
+            && net["changed"]
+                == serde_json::json!(["kernel = \"vmlinuz\"", "ramdisk = \"fallback.cpio\""])
+            && net["ramdisk"]["path"] == "fallback.cpio"
+            && net["ramdisk"]["sha256"] == digest,
+        || format!("the report says {net}"),
+    )?;
+    let beats = outcome.heartbeats(7, "net", Duration::ZERO);
+    ensure(beats >= 3, || format!("net printed {beats} heartbeats"))
 }
 
 const ONE_DOMAIN: &str = r#"

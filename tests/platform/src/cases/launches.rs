@@ -33,7 +33,12 @@ pub fn boot() -> Boot {
     cases.push(same_bytes::case());
     Boot {
         name: "launches",
-        prepare: by_hand::prepare,
+        prepare: |bench, name, steps| {
+            let mut machine = by_hand::prepare(bench, name, steps)?;
+            // A second serial port, for a domain (`delegated`).
+            machine.devices = ["-serial", "null"].map(str::to_owned).to_vec();
+            Ok(machine)
+        },
         end: End::PowerOff,
         cases,
     }
