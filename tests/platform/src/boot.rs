@@ -14,6 +14,7 @@ use crate::error::Result;
 use crate::machine::{Machine, MachineSpec};
 use crate::outcome::Outcome;
 use crate::root::Step;
+use crate::serial::lost_by_emulator;
 
 /// One start of a machine.
 pub struct Boot {
@@ -174,17 +175,6 @@ pub(crate) fn follow(machine: &mut Machine, end: End, steps: usize) -> Result<()
         }
     }
     Ok(())
-}
-
-/// QEMU's emulated SVM delivers an interrupt to a PVH domain twice, about once
-/// in some hundred seconds of a busy machine: early, Xen logs a triple fault
-/// (`arch/x86/hvm/hvm.c`, `hvm_triple_fault`); later the domain's Linux faults
-/// at the first instruction of an interrupt's entry, or is silent for good.
-/// `xl` sees the same. Domain 9 is the PVH domain of each boot that has one.
-fn lost_by_emulator(line: &str) -> bool {
-    line.contains("Triple fault - invoking HVM shutdown")
-        || line.contains("no heartbeat of domain 9 within")
-        || line.contains("console ") && line.contains("RIP: 0010:asm_sysvec_xen_hvm_callback+0x0/")
 }
 
 fn step_ended(line: &str) -> bool {
