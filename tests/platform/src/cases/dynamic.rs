@@ -30,13 +30,7 @@ pub fn hardware_domain() -> Boot {
     Boot {
         name: "dynamic-hardware-domain",
         prepare: |bench, name, steps| {
-            let set = "roles/dynamic-hardware-domain";
-            Platform {
-                set,
-                guests: "",
-                ..Platform::FULL
-            }
-            .prepare(bench, name, steps)
+            set("roles/dynamic-hardware-domain", "").prepare(bench, name, steps)
         },
         end: End::PowerOff,
         cases: cases(|_, outcome| stands(outcome, BASE), new_guests::pvh()),
@@ -49,16 +43,18 @@ pub fn flexible() -> Boot {
     Boot {
         name: "dynamic-flexible",
         prepare: |bench, name, steps| {
-            let set = "roles/dynamic-flexible";
-            Platform {
-                set,
-                guests: "7",
-                ..Platform::FULL
-            }
-            .prepare(bench, name, steps)
+            set("roles/dynamic-flexible", "7").prepare(bench, name, steps)
         },
         end: End::PowerOff,
         cases: cases(|_, outcome| stands(outcome, FLEXIBLE), new_guests::pv()),
+    }
+}
+
+fn set(set: &'static str, guests: &'static str) -> Platform {
+    Platform {
+        set,
+        guests,
+        ..Platform::FULL
     }
 }
 
