@@ -39,21 +39,27 @@ const STANDS: &str = "control: up";
 pub fn deaths(bench: &Bench, filter: &str) -> Result<bool> {
     let mut good = true;
     for (phase, last) in DEATHS.iter().filter(|(phase, _)| phase.contains(filter)) {
-        let began = Instant::now();
-        let verdict = die(bench, phase, last);
-        let seconds = began.elapsed().as_secs();
-        match verdict {
-            Ok(line) => println!("ok      dies at {phase:10} {seconds:4} s  {line}"),
-            Err(error) => {
-                println!(
-                    "FAILED  dies at {phase:10} {seconds:4} s  {}",
-                    error.chain()
-                );
-                good = false;
-            }
-        }
+        good &= told(&format!("dies at {phase}"), || die(bench, phase, last));
     }
     Ok(good)
+}
+
+/// Runs one part of a drill, and prints whether it went well, how long it took
+/// and what it has to say.
+pub fn told(what: &str, part: impl FnOnce() -> Result<String>) -> bool {
+    let began = Instant::now();
+    let verdict = part();
+    let seconds = began.elapsed().as_secs();
+    match verdict {
+        Ok(text) => {
+            println!("ok      {what} {seconds} s  {text}");
+            true
+        }
+        Err(error) => {
+            println!("FAILED  {what} {seconds} s  {}", error.chain());
+            false
+        }
+    }
 }
 
 fn die(bench: &Bench, phase: &str, last: &str) -> Result<String> {

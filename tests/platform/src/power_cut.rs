@@ -6,11 +6,12 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::bench::Bench;
 use crate::boot::{self, End};
 use crate::cases::{departure, ensure, example};
+use crate::drill::told;
 use crate::error::{Error, Result};
 use crate::machine::MachineSpec;
 use crate::outcome::Outcome;
@@ -34,19 +35,7 @@ const CUTS: [(&str, &str); 11] = [
 pub fn cuts(bench: &Bench, filter: &str) -> Result<bool> {
     let mut good = true;
     for (name, line) in CUTS.iter().filter(|(name, _)| name.contains(filter)) {
-        let began = Instant::now();
-        let verdict = cut(bench, name, line);
-        let seconds = began.elapsed().as_secs();
-        match verdict {
-            Ok(text) => println!("ok      power cut at {name:10} {seconds:4} s  {text}"),
-            Err(error) => {
-                println!(
-                    "FAILED  power cut at {name:10} {seconds:4} s  {}",
-                    error.chain()
-                );
-                good = false;
-            }
-        }
+        good &= told(&format!("power cut at {name}"), || cut(bench, name, line));
     }
     Ok(good)
 }

@@ -5,11 +5,12 @@
 //! while nobody but the xenstore domain runs, and the xenstore domain's kernel
 //! has much to say when nobody listens any more.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::bench::Bench;
 use crate::cases::departure;
 use crate::departed::Platform;
+use crate::drill::told;
 use crate::error::Result;
 use crate::machine::MachineSpec;
 use crate::root::Step;
@@ -137,21 +138,12 @@ seclabel = "system_u:system_r:recovery_t"
 pub fn all(bench: &Bench, filter: &str) -> Result<bool> {
     let mut good = true;
     for failure in FAILURES.iter().filter(|it| it.name.contains(filter)) {
-        let began = Instant::now();
-        let verdict = fail(bench, failure);
-        let (name, seconds) = (failure.name, began.elapsed().as_secs());
-        match verdict {
-            Ok(()) => println!("ok      {name} {seconds} s"),
-            Err(error) => {
-                println!("FAILED  {name} {seconds} s  {}", error.chain());
-                good = false;
-            }
-        }
+        good &= told(failure.name, || fail(bench, failure));
     }
     Ok(good)
 }
 
-fn fail(bench: &Bench, failure: &Failure) -> Result<()> {
+fn fail(bench: &Bench, failure: &Failure) -> Result<String> {
     let spec = (failure.prepare)(bench, failure.name)?;
     let mut machine = spec.start(&bench.work)?;
     machine.serial.crash_is_expected();
@@ -159,7 +151,7 @@ fn fail(bench: &Bench, failure: &Failure) -> Result<()> {
         let line = machine.serial.wait_for(words, DEADLINE)?;
         println!("        {:7.1} s  {}", line.at.as_secs_f32(), line.text);
     }
-    Ok(())
+    Ok("as documented".to_owned())
 }
 
 const DEADLINE: Duration = Duration::from_secs(900);
