@@ -135,8 +135,8 @@ fn everything() -> Value {
             }],
         },
         "phases": [
-            { "name": "config", "begin_ms": 900, "end_ms": 1250 },
-            { "name": "build", "begin_ms": 1250, "end_ms": null },
+            { "name": "config", "begin_ms": 900, "end_ms": 1250, "available_mib": 812 },
+            { "name": "build", "begin_ms": 1250, "end_ms": null, "available_mib": null },
         ],
         "domains": [
             {

@@ -47,6 +47,7 @@ mod load;
 mod log;
 mod manifest;
 mod measure;
+mod memory;
 mod newc;
 mod output;
 mod own_label;

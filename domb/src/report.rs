@@ -5,11 +5,11 @@
 //! It is written at the end of every launch, whatever the end was, and whole
 //! or not at all (a temporary file, then a rename).
 
+mod chain;
 mod show;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -21,7 +21,9 @@ use serde::{Deserialize, Serialize};
 use crate::console;
 use crate::exit::Exit;
 use crate::fault::{self, Moment};
+use crate::memory;
 
+pub use chain::{chain, hint};
 #[cfg(feature = "libxl")]
 pub use show::{Error as ReadError, read};
 pub use show::{Options, command};
@@ -165,6 +167,10 @@ pub struct Phase {
     pub begin_ms: u64,
     /// When it ended; null when it failed.
     pub end_ms: Option<u64>,
+    /// The MiB that domain 0's Linux could still give away when it ended; null when
+    /// it failed, or Linux does not say.
+    #[serde(default)]
+    pub available_mib: Option<u64>,
 }
 
 /// One domain of the configuration.
@@ -323,6 +329,7 @@ impl Report {
             name: name.into(),
             begin_ms: now_ms(),
             end_ms: None,
+            available_mib: None,
         });
     }
 
@@ -330,6 +337,7 @@ impl Report {
     pub fn end(&mut self, text: &str) {
         if let Some(phase) = self.phases.last_mut() {
             phase.end_ms = Some(now_ms());
+            phase.available_mib = memory::available_kib().ok().map(|kib| kib / 1024);
             console::line(&phase.name, text);
         }
     }
@@ -371,60 +379,9 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// An error and its sources, outermost first, without their hints.
-#[must_use]
-pub fn chain(error: &dyn Error) -> Vec<String> {
-    let mut chain: Vec<String> = Vec::new();
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let text = split_hint(&error.to_string()).0;
-        if chain.last() != Some(&text) {
-            chain.push(text);
-        }
-        next = error.source();
-    }
-    chain
-}
-
-/// The innermost `hint:` of an error and its sources.
-#[must_use]
-pub fn hint(error: &dyn Error) -> Option<String> {
-    let mut hint = None;
-    let mut next = Some(error);
-    while let Some(error) = next {
-        hint = split_hint(&error.to_string()).1.or(hint);
-        next = error.source();
-    }
-    hint
-}
-
-fn split_hint(text: &str) -> (String, Option<String>) {
-    match text.split_once("\nhint: ") {
-        Some((text, hint)) => (text.to_owned(), Some(hint.to_owned())),
-        None => (text.to_owned(), None),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[derive(Debug, thiserror::Error)]
-    #[error("build domain net\nhint: outer")]
-    struct Outer(#[source] Inner);
-
-    #[derive(Debug, thiserror::Error)]
-    #[error("the domid is in use\nhint: inner")]
-    struct Inner;
-
-    #[test]
-    fn the_chain_is_told_outermost_first_and_the_innermost_hint_is_kept() {
-        assert_eq!(
-            chain(&Outer(Inner)),
-            ["build domain net", "the domid is in use"]
-        );
-        assert_eq!(hint(&Outer(Inner)).as_deref(), Some("inner"));
-    }
 
     #[test]
     fn a_report_is_written_whole() {

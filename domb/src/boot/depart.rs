@@ -24,6 +24,7 @@ use crate::exit::Exit;
 use crate::fault::{self, Moment};
 use crate::handoff::HandedOff;
 use crate::launch::Next;
+use crate::memory;
 
 const EVENT_LOG: &str = "/run/domb/eventlog";
 const ARTEFACTS: &str = "/domb/artefacts";
@@ -129,10 +130,7 @@ fn shrink() -> io::Result<u64> {
             .map_err(|_| io::ErrorKind::InvalidData)?)
     };
     let current = balloon.join("info/current_kb");
-    let available = available(&fs::read_to_string("/proc/meminfo")?);
-    let spare = available
-        .ok_or(io::ErrorKind::InvalidData)?
-        .saturating_sub(MARGIN_KIB);
+    let spare = memory::available_kib()?.saturating_sub(MARGIN_KIB);
     let floor = kib(&current)?.saturating_sub(spare);
     fs::write(balloon.join("target_kb"), floor.to_string())?;
     let began = Instant::now();
@@ -143,15 +141,6 @@ fn shrink() -> io::Result<u64> {
         }
         std::thread::sleep(Duration::from_millis(100));
     }
-}
-
-/// The KiB that Linux could give to somebody, from `/proc/meminfo`. What it
-/// keeps for itself is not all in `MemTotal`, so that is no measure.
-fn available(meminfo: &str) -> Option<u64> {
-    let line = meminfo
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    line.split_whitespace().next()?.parse().ok()
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -166,17 +155,5 @@ impl Error {
     fn file(path: &str) -> impl FnOnce(io::Error) -> Error {
         let path = path.to_owned();
         move |source| Error::File { path, source }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_can_be_spared_is_what_linux_says() {
-        let text = "MemTotal:  1000000 kB\nMemFree: 5 kB\nMemAvailable:  700000 kB\n";
-        assert_eq!(available(text), Some(700_000));
-        assert_eq!(available("MemTotal: 1 kB\n"), None);
     }
 }

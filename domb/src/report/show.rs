@@ -119,7 +119,10 @@ fn show(report: &Report) -> String {
             None => "did not end".to_owned(),
         };
         let begin = seconds(phase.begin_ms);
-        out.line(&format!("  {:<8} at {begin:>9}  {took}", phase.name));
+        let left = phase
+            .available_mib
+            .map_or_else(String::new, |mib| format!("  {mib:>5} MiB to spare"));
+        out.line(&format!("  {:<8} at {begin:>9}  {took}{left}", phase.name));
     }
     out.heading("domains");
     for domain in &report.domains {
