@@ -2,6 +2,8 @@
 //! The demonstration of full disaggregation. As in `demo.rs`, everything it
 //! says is checked first.
 
+use std::time::Duration;
+
 use crate::bench::Bench;
 use crate::boot::{Boot, End};
 use crate::cases::{departure, example};
@@ -52,6 +54,15 @@ pub fn run(bench: &Bench) -> Result<()> {
     println!("\nseconds since Xen's first line");
     for (name, at) in departure::milestones(&outcome)? {
         println!("{:7.2}  {name}", at.as_secs_f32());
+    }
+    println!("\nphase     seconds  MiB that the boot domain had to spare at its end, of 1024");
+    for phase in outcome.report()?["phases"].as_array().into_iter().flatten() {
+        let [begin, end, left] =
+            ["begin_ms", "end_ms", "available_mib"].map(|key| phase[key].as_u64());
+        let took = end.zip(begin).map(|(end, begin)| end - begin);
+        let seconds = Duration::from_millis(took.unwrap_or_default()).as_secs_f32();
+        let name = phase["name"].as_str().unwrap_or_default();
+        println!("{name:8}  {seconds:7.2}  {}", left.unwrap_or_default());
     }
     let halted = outcome.find(&[departure::HALTS])?.at;
     println!("\nheartbeats since the boot domain halted");

@@ -12,6 +12,7 @@ use crate::bench::Bench;
 use crate::boot::{Boot, End};
 use crate::cases::{departure, ensure};
 use crate::error::{Error, Result};
+use crate::figures::Moments;
 use crate::machine::Machine;
 
 /// Where the boot domain dies, and what the last word about it is: the
@@ -117,17 +118,17 @@ pub fn soak(bench: &Bench, count: u32) -> Result<bool> {
         end: End::PowerOff,
         cases: Vec::new(),
     };
-    let (mut good, mut times) = (0, Vec::new());
+    let (mut good, mut moments) = (0, Moments::default());
     for number in 1..=count {
         let began = Instant::now();
         let result = boot
             .run_twice(bench, None)
             .and_then(|outcome| departure::stand(bench, &outcome).map(|()| outcome));
         let seconds = began.elapsed().as_secs();
-        match result.and_then(|outcome| Ok(outcome.find(&["control: up"])?.at.as_secs())) {
-            Ok(up) => {
+        match result.and_then(|outcome| departure::milestones(&outcome)) {
+            Ok(boot) => {
                 good += 1;
-                times.push(up);
+                let up = moments.add(boot).as_secs();
                 println!("boot {number:3}: stands after {up} s, ended after {seconds} s");
             }
             Err(error) => println!(
@@ -136,8 +137,8 @@ pub fn soak(bench: &Bench, count: u32) -> Result<bool> {
             ),
         }
     }
-    times.sort_unstable();
-    println!("{good} of {count} boots; seconds until it stands: {times:?}");
+    moments.print();
+    println!("{good} of {count} boots");
     ensure(good == count, || {
         format!("{} of {count} boots failed", count - good)
     })?;

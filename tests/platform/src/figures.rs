@@ -15,31 +15,14 @@ use crate::root;
 /// Boots `runs` times, one after another, and prints median and range of each
 /// moment.
 pub fn run(bench: &Bench, runs: usize) -> Result<()> {
-    let mut moments: Vec<(&'static str, Vec<Duration>)> = Vec::new();
+    let mut moments = Moments::default();
     for number in 1..=runs {
         let outcome = boot().run_twice(bench, None)?;
         example::stand(bench, &outcome)?;
-        for (position, (name, at)) in example::milestones(&outcome).into_iter().enumerate() {
-            if moments.len() == position {
-                moments.push((name, Vec::new()));
-            }
-            moments[position].1.push(at);
-        }
-        eprintln!(
-            "boot {number} of {runs}: {:.1} s",
-            last(&moments, number).as_secs_f32()
-        );
+        let last = moments.add(example::milestones(&outcome));
+        eprintln!("boot {number} of {runs}: {:.1} s", last.as_secs_f32());
     }
-    println!(
-        "{:>8} {:>8} {:>8}  seconds since Xen's first line, {runs} boots",
-        "median", "least", "most"
-    );
-    for (name, times) in &mut moments {
-        times.sort();
-        let [median, least, most] =
-            [times.len() / 2, 0, times.len() - 1].map(|at| times[at].as_secs_f32());
-        println!("{median:8.2} {least:8.2} {most:8.2}  {name}");
-    }
+    moments.print();
     println!("{:>8}  bytes: domb, static, stripped", size(&bench.domb)?);
     let dir = bench.work.join(NAME);
     println!(
@@ -54,6 +37,42 @@ pub fn run(bench: &Bench, runs: usize) -> Result<()> {
     Ok(())
 }
 
+/// The moments of several boots, each with its time in every one of them.
+#[derive(Default)]
+pub struct Moments(Vec<(&'static str, Vec<Duration>)>);
+
+impl Moments {
+    /// Adds a boot's, and returns the last of them.
+    pub fn add(&mut self, boot: Vec<(&'static str, Duration)>) -> Duration {
+        let last = boot.iter().map(|(_, at)| *at).max().unwrap_or_default();
+        for (name, at) in boot {
+            match self.0.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, times)) => times.push(at),
+                None => self.0.push((name, vec![at])),
+            }
+        }
+        last
+    }
+
+    /// Prints median and range of each.
+    pub fn print(&mut self) {
+        let boots = self.0.iter().map(|(_, times)| times.len()).max();
+        println!(
+            "{:>8} {:>8} {:>8}  seconds since Xen's first line, {} boots",
+            "median",
+            "least",
+            "most",
+            boots.unwrap_or_default()
+        );
+        for (name, times) in &mut self.0 {
+            times.sort();
+            let [median, least, most] =
+                [times.len() / 2, 0, times.len() - 1].map(|at| times[at].as_secs_f32());
+            println!("{median:8.2} {least:8.2} {most:8.2}  {name}");
+        }
+    }
+}
+
 fn boot() -> Boot {
     let prepare = |bench: &Bench, name: &str, steps: &[root::Step]| {
         example::prepare_with(bench, name, &root::control_root(steps)?)
@@ -64,15 +83,6 @@ fn boot() -> Boot {
         end: End::PowerOff,
         cases: Vec::new(),
     }
-}
-
-fn last(moments: &[(&'static str, Vec<Duration>)], number: usize) -> Duration {
-    moments
-        .iter()
-        .filter_map(|(_, times)| times.get(number - 1))
-        .max()
-        .copied()
-        .unwrap_or_default()
 }
 
 fn size(path: &std::path::Path) -> Result<u64> {
