@@ -35,10 +35,24 @@ def mib(text):
     return int(amount) * UNITS[unit]
 
 
-def domain_config(domain):
-    return {
+def delegated(domain):
+    """The ranges that are written in the domain's own table."""
+    words = {"iomem": "iomem", "ioports": "ioports", "irqs": "irq", "pci": "pci"}
+    return sorted({f"{word} {value}" for key, word in words.items() for value in domain.get(key, [])})
+
+
+def domain_config(domain, files):
+    optional = {}
+    if "images" in domain:
+        def digest(path):
+            return hashlib.sha256(files[path]["content"].encode()).hexdigest() if path else None
+        optional["images"] = {
+            image["name"]: {"kernel": digest(image["kernel"]), "ramdisk": digest(image.get("ramdisk"))}
+            for image in domain["images"]
+        }
+    return optional | {
         "after": sorted(domain.get("after", [])),
-        "delegated": [],
+        "delegated": delegated(domain),
         "devices": [],
         "domid": domain["domid"],
         "libxl": domain.get("libxl", {}),
@@ -110,9 +124,10 @@ class Launch:
             self.file("kernel", domain["kernel"], name)
             self.file("ramdisk", domain.get("ramdisk"), name)
             self.text("cmdline", domain.get("cmdline", "").encode(), name)
-            self.text("domain-config", canonical(domain_config(domain)), name)
+            self.text("domain-config", canonical(domain_config(domain, given["files"])), name)
         if given["allowed"] is not None:
-            self.text("verdict", canonical({"domains": [self.decided(domain) for domain in domains]}))
+            withheld = {"withheld": sorted(given["withheld"])} if given.get("withheld") else {}
+            self.text("verdict", canonical(withheld | {"domains": [self.decided(domain) for domain in domains]}))
         left_out = [domain["name"] for domain in domains if domain["name"] in given["left_out"]]
         self.text("final", canonical({"left_out": left_out, "outcome": given["outcome"]}))
 

@@ -142,12 +142,16 @@ fn text_details(old: &str, new: &str) -> Vec<String> {
 }
 
 /// Gives the verdict's list one key per domain: its word, and what the script
-/// changes in it.
-fn flattened(members: Map<String, Value>) -> Map<String, Value> {
-    let verdicts = members.get("domains").and_then(Value::as_array);
-    let by_name: Map<String, Value> = verdicts
+/// changes in it. What is not about one domain keeps its own key, said so that no
+/// domain's name can be it.
+fn flattened(mut members: Map<String, Value>) -> Map<String, Value> {
+    let Some(Value::Array(verdicts)) = members.remove("domains") else {
+        return members;
+    };
+    let others = members.into_iter();
+    let others = others.map(|(key, value)| (format!("resources {key}"), value));
+    let by_name = verdicts
         .into_iter()
-        .flatten()
         .filter_map(|verdict| {
             let name = verdict.get("name")?.as_str()?.to_owned();
             let word = verdict.get("verdict")?.clone();
@@ -156,9 +160,8 @@ fn flattened(members: Map<String, Value>) -> Map<String, Value> {
                 None => word,
             };
             Some((name, decided))
-        })
-        .collect();
-    if by_name.is_empty() { members } else { by_name }
+        });
+    by_name.chain(others.collect::<Vec<_>>()).collect()
 }
 
 impl fmt::Display for Change {
@@ -332,6 +335,20 @@ mod tests {
         let event = |record| [verdict_event(&config, record, &BANKS).unwrap()];
         let lines = lines(&event(&allow), &event(&changed));
         let detail = "\n    net \"allow\" → [\"allow\",{\"memory\":\"128M\"}]";
+        assert!(lines[0].ends_with(detail), "{}", lines[0]);
+    }
+
+    #[test]
+    fn a_resource_that_only_one_launch_withholds_is_named() {
+        let (config, _) = full();
+        let allow = VerdictRecord::allow_all(&config);
+        let withholds = VerdictRecord {
+            withheld: vec!["serial".to_owned()],
+            ..allow.clone()
+        };
+        let event = |record| [verdict_event(&config, record, &BANKS).unwrap()];
+        let lines = lines(&event(&allow), &event(&withholds));
+        let detail = "\n    resources withheld nothing → [\"serial\"]";
         assert!(lines[0].ends_with(detail), "{}", lines[0]);
     }
 

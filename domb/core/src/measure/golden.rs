@@ -23,6 +23,8 @@ struct Input {
     allowed: Option<Vec<String>>,
     #[serde(default)]
     changes: serde_json::Map<String, Value>,
+    #[serde(default)]
+    withheld: Vec<String>,
     outcome: String,
     left_out: Vec<String>,
 }
@@ -49,7 +51,14 @@ impl Input {
             name: domain.name.clone(),
             kernel: one(&domain.kernel),
             ramdisk: domain.ramdisk.as_ref().map(one),
-            images: std::collections::BTreeMap::new(),
+            images: domain
+                .images
+                .iter()
+                .map(|image| {
+                    let (kernel, ramdisk) = (one(&image.kernel), image.ramdisk.as_ref().map(one));
+                    (image.name.clone(), ImageArtefacts { kernel, ramdisk })
+                })
+                .collect(),
         });
         Artefacts {
             script: config.script.as_ref().map(one),
@@ -72,7 +81,7 @@ impl Input {
                     .iter()
                     .map(|(text, keys)| (name(text), keys.as_object().unwrap().clone()))
                     .collect(),
-                withheld: Vec::new(),
+                withheld: self.withheld.clone(),
             };
             events.push(verdict_event(&config, &verdict, &self.banks).unwrap());
         }
