@@ -12,8 +12,8 @@ use super::{
     Resource, Uuid,
 };
 use super::{
-    departure, devices, failure, images, libxl, limits, owners, pci, ready, resources, rules,
-    seclabel, size, values, xen_cmdline,
+    departure, devices, failure, images, libxl, limits, one_domain, owners, pci, ready, resources,
+    rules, seclabel, size, values, xen_cmdline,
 };
 use crate::explain::Code;
 use crate::units::PcrIndex;
@@ -91,6 +91,7 @@ pub(super) fn config(raw: &RawConfig<'_>, bytes: &[u8], faults: &mut Faults<'_>)
     xen_cmdline::check(raw, &domains, faults);
     devices::check(raw, faults);
     pci::check(raw, exit, faults);
+    one_domain::check(raw, faults);
     seclabel::shared(&raw.domains, faults);
     if let Some(exit) = exit {
         departure::check(raw, exit, faults);

@@ -20,6 +20,7 @@ mod libxl;
 mod limits;
 mod meaning;
 mod nearest;
+mod one_domain;
 mod owners;
 mod pci;
 mod range;

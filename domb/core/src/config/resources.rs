@@ -77,6 +77,11 @@ impl<'t> RawResource<'t> {
         self.name.value
     }
 
+    /// Whether it is kept from the hardware domain, as written.
+    pub(super) fn withheld(&self) -> Option<&Field<bool>> {
+        self.withheld.as_ref()
+    }
+
     /// Its ranges as written.
     pub(super) fn ranges(&self) -> &RawRanges<'t> {
         &self.ranges

@@ -72,6 +72,18 @@ pub(super) const TABLE: &[Explanation] = &[
                  /proc/cpuinfo of the machine has the bits: address sizes.",
     },
     Explanation {
+        code: Code::RangeOfOneDomain,
+        title: "a range is given or kept where hardware and control are one domain",
+        cause: "Such a domain is built before the guests, which need it for their consoles, and Xen \
+                takes every range from domain 0 for it as it is made. The boot domain has nothing \
+                more to give then, and cannot keep anything from it.",
+        wrong: "exit = \"domain\"\n[resources.tpm]\niomem = [\"fed40,5\"]\nwithheld = true\n\
+                [[domain]]\nname = \"a\"\ndomid = 1\ntype = \"pv\"\nkernel = \"vmlinuz\"\nmemory = \"256M\"\nroles = [\"hardware\", \"control\"]",
+        right: "exit = \"domain\"\n[resources.tpm]\niomem = [\"fed40,5\"]\nwithheld = true\n\
+                [[domain]]\nname = \"a\"\ndomid = 1\ntype = \"pv\"\nkernel = \"vmlinuz\"\nmemory = \"256M\"\nroles = [\"hardware\"]",
+        remedy: "Leave the range out, or give the two roles to two domains.",
+    },
+    Explanation {
         code: Code::Image,
         title: "an image has no name of its own",
         cause: "The launch script chooses an image by its name.",

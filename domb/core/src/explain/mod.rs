@@ -118,6 +118,7 @@ pub enum Code {
     RangeDenied = 150,
     RangeOfPvh = 151,
     RangeTooHigh = 152,
+    RangeOfOneDomain = 153,
 }
 
 impl Code {
