@@ -91,7 +91,19 @@ impl Course {
     /// Whether the decision can be carried out.
     fn check(&self, name: &DomainName, decision: &Decision) -> Result<(), String> {
         let at = self.index(name);
+        let member = &self.members[at];
+        if decision.goes_on() && (member.serves || member.is_hardware) {
+            return Err(format!("every other domain relies on {name}"));
+        }
+        if decision.goes_on() && self.is_sealed {
+            return Err(
+                "the hardware domain has the TPM, so nothing can be measured any more".to_owned(),
+            );
+        }
         match decision {
+            Decision::Recover if member.is_store => {
+                Err("the recovery domain is built with XenStore".to_owned())
+            }
             Decision::Retry if self.members[at].failures + 1 >= Course::MAX_ATTEMPTS => {
                 Err(format!("{name} was tried {} times", Course::MAX_ATTEMPTS))
             }

@@ -9,7 +9,10 @@
 //!    one's place, is ready. One that falls takes those that were started after
 //!    it along; they start again after it.
 //! 2. A domain whose `after` leads to one that is left out is left out.
-//! 3. Every domain fails at most [`Course::MAX_ATTEMPTS`] times, so a course
+//! 3. The launch does not go on without a domain that serves the others or has the
+//!    devices, nor with anything else than planned once that can no longer be
+//!    measured.
+//! 4. Every domain fails at most [`Course::MAX_ATTEMPTS`] times, so a course
 //!    ends if every wait does.
 
 mod decision;
@@ -20,7 +23,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::config::{Config, DomainName, OnFailure, OnTimeout, Role};
+use crate::config::{Config, DomainName, OnFailure, OnTimeout, Role, TpmMode};
 
 pub use decision::Decision;
 pub use gate::{Lines, Seen, fits, holds};
@@ -33,6 +36,10 @@ pub struct Course {
     /// In start order.
     members: Vec<Member>,
     has_recovery: bool,
+    /// Whether a launch without a complete measurement is none.
+    must_be_measured: bool,
+    /// Nothing that is decided from now on can be measured, and it would have to be.
+    is_sealed: bool,
     /// The members that run, in the order they were started.
     started: Vec<usize>,
 }
@@ -46,6 +53,8 @@ struct Member {
     on_failure: OnFailure,
     /// Whether the others need it before they run.
     serves: bool,
+    /// Whether it serves XenStore.
+    is_store: bool,
     /// Whether its end is that of the machine.
     is_hardware: bool,
     stage: Stage,
@@ -107,6 +116,7 @@ impl Course {
             on_failure: domain.on_failure.clone(),
             // Where the control domain has the devices, it serves as well.
             serves: domain.has_role(Role::Xenstore) || domain.has_role(Role::Control),
+            is_store: domain.has_role(Role::Xenstore),
             is_hardware: domain.has_role(Role::Hardware),
             stage: match domain.standby {
                 _ if domain.has_role(Role::Hardware) && !domain.has_role(Role::Control) => {
@@ -121,6 +131,8 @@ impl Course {
         Course {
             members: members.collect(),
             has_recovery: plan.with_role(Role::Recovery).is_some(),
+            must_be_measured: plan.tpm == TpmMode::Required,
+            is_sealed: false,
             started: Vec::new(),
         }
     }
@@ -140,9 +152,11 @@ impl Course {
         self.names(|member| member.serves && member.stage == Stage::Built)
     }
 
-    /// Lets the hardware domain be built, after which Xen takes everything from
-    /// the boot domain.
+    /// Lets the hardware domain be built, if there is one: Xen takes everything from
+    /// the boot domain then, and the TPM is not its own any more.
     pub fn build_hardware(&mut self) {
+        self.is_sealed =
+            self.must_be_measured && self.members.iter().any(|member| member.is_hardware);
         for member in &mut self.members {
             if member.stage == Stage::Last {
                 member.stage = Stage::Planned;

@@ -19,13 +19,13 @@ fn domain(name: &str, domid: usize, more: &str) -> String {
 }
 
 fn config(domains: &[(&str, &str)]) -> Config {
-    config_of("process", domains)
+    config_with("process", domains, "")
 }
 
-fn config_of(exit: &str, domains: &[(&str, &str)]) -> Config {
+fn config_with(exit: &str, domains: &[(&str, &str)], more: &str) -> Config {
     let domains = domains.iter().enumerate();
     let domains = domains.map(|(at, (name, more))| domain(name, at + 1, more));
-    let text = format!("exit = \"{exit}\"\n{}", domains.collect::<String>());
+    let text = format!("exit = \"{exit}\"\n{}{more}", domains.collect::<String>());
     Config::parse("launch.toml", text.as_bytes()).unwrap_or_else(|faults| panic!("{faults:#?}"))
 }
 
@@ -86,18 +86,65 @@ fn a_gate_holds_back_those_behind_it_and_no_others() {
     assert_eq!(course.came(), Came::default());
 }
 
-#[test]
-fn the_hardware_domain_is_shut_down_last_and_what_serves_it_ends_with_it() {
+/// A platform without domain 0, with these tables beside its domains.
+fn departed(guests: &[(&str, &str)], more: &str) -> Course {
     let [store, control, hardware] = ["xenstore", "control", "hardware"]
         .map(|role| format!("roles = [\"{role}\"]\nseclabel = \"u:r:{role}\""));
-    let domains = [
+    let mut domains = vec![
         ("store", store.as_str()),
         ("control", &control),
         ("hardware", &hardware),
-        ("net", ""),
-        ("web", "after = [\"net\"]"),
     ];
-    let mut course = Course::new(&config_of("domain", &domains));
+    domains.extend(guests);
+    Course::new(&config_with("domain", &domains, more))
+}
+
+#[test]
+fn the_launch_does_not_go_on_without_those_that_all_rely_on() {
+    let rescue = (
+        "rescue",
+        "roles = [\"recovery\"]\nseclabel = \"u:r:rescue\"",
+    );
+    let course = departed(&[("net", ""), rescue], "");
+    let read = |of: &str, text: &str| course.read(&name(of), text);
+    for of in ["store", "control", "hardware"] {
+        for text in ["skip", "retry"] {
+            let refused = read(of, text).unwrap_err();
+            assert!(
+                refused.contains("every other domain relies on"),
+                "{refused}"
+            );
+        }
+        assert_eq!(read(of, "stop"), Ok(Decision::Stop));
+    }
+    assert_eq!(read("control", "recover"), Ok(Decision::Recover));
+    assert!(read("store", "recover").is_err());
+    assert_eq!(course.configured(&name("store")), Decision::Stop);
+    assert_eq!(read("net", "skip"), Ok(Decision::Skip));
+}
+
+#[test]
+fn nothing_goes_on_that_would_have_to_be_measured_where_nothing_can_be() {
+    for (mode, goes_on) in [("required", false), ("optional", true), ("off", true)] {
+        let more = format!("[measure]\ntpm = \"{mode}\"\n");
+        let mut course = departed(&[("net", "on_failure = \"skip\"")], &more);
+        build(&mut course);
+        assert_eq!(course.configured(&name("net")), Decision::Skip);
+        course.build_hardware();
+        build(&mut course);
+        assert_eq!(
+            course.read(&name("net"), "retry").is_ok(),
+            goes_on,
+            "{mode}"
+        );
+        let configured = course.configured(&name("net"));
+        assert_eq!(configured == Decision::Skip, goes_on, "{mode}");
+    }
+}
+
+#[test]
+fn the_hardware_domain_is_shut_down_last_and_what_serves_it_ends_with_it() {
+    let mut course = departed(&[("net", ""), ("web", "after = [\"net\"]")], "");
     build(&mut course);
     for service in course.services() {
         course.started(&service, SECOND);
