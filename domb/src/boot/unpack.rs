@@ -2,7 +2,8 @@
 //! Unpacks the control domain's root.
 //!
 //! The archive is measured and not trusted: a name that would leave the root,
-//! and an entry that needs a directory which is a link, are refused.
+//! and an entry that needs a directory which is a link, are refused. A later entry
+//! replaces an earlier one of the same name, so nothing is written through a link.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions, Permissions};
@@ -69,6 +70,7 @@ fn place(
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
     }
+    make_way(path)?;
     match kind {
         FileType::Directory => fs::create_dir_all(path)?,
         FileType::Symlink => {
@@ -79,7 +81,10 @@ fn place(
         FileType::RegularFile => {
             let inode = (entry.dev_major(), entry.dev_minor(), entry.ino());
             let (names, bytes) = (entry.nlink(), entry.file_size());
-            match links.get(&inode).filter(|_| names > 1) {
+            match links
+                .get(&inode)
+                .filter(|first| names > 1 && *first != path)
+            {
                 Some(first) => fs::hard_link(first, path)?,
                 None => {
                     fs::File::create(path)?;
@@ -101,6 +106,16 @@ fn place(
     fs::set_permissions(path, Permissions::from_mode(mode & 0o7777))
 }
 
+/// Removes what an earlier entry put there, unless that is a directory.
+fn make_way(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(_) => fs::remove_file(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// As `io::copy`, in pieces that cost fewer calls: a root has many megabytes.
 fn copy(reader: &mut impl Read, mut file: &fs::File, piece: &mut [u8]) -> io::Result<()> {
     loop {
@@ -119,13 +134,44 @@ pub(super) const PIECE: usize = 256 * 1024;
 mod tests {
     use super::*;
 
+    fn member(builder: cpio::NewcBuilder, content: &[u8]) -> Vec<u8> {
+        // Its owner is whoever runs the test.
+        let builder = builder
+            .uid(rustix::process::getuid().as_raw())
+            .gid(rustix::process::getgid().as_raw());
+        let mut writer = builder.write(Vec::new(), u32::try_from(content.len()).unwrap());
+        std::io::Write::write_all(&mut writer, content).unwrap();
+        writer.finish().unwrap()
+    }
+
+    #[test]
+    fn a_later_entry_replaces_an_earlier_one_and_is_not_written_through_a_link() {
+        let outside = tempfile::tempdir().unwrap();
+        let victim = outside.path().join("victim");
+        fs::write(&victim, "mine").unwrap();
+        let (link, file) = (0o120_777, 0o100_600);
+        let entry =
+            |mode, content: &[u8]| member(cpio::NewcBuilder::new("etc/x").mode(mode), content);
+        let target = victim.to_str().unwrap().as_bytes();
+        for order in [[link, file], [file, link]] {
+            let mut archive = Vec::new();
+            for mode in order {
+                archive.extend(entry(mode, if mode == link { target } else { b"new" }));
+            }
+            let archive = cpio::newc::trailer(archive).unwrap();
+            let root = tempfile::tempdir().unwrap();
+            unpack(archive.as_slice(), root.path()).unwrap();
+            assert_eq!(fs::read(&victim).unwrap(), b"mine");
+            let placed = fs::symlink_metadata(root.path().join("etc/x")).unwrap();
+            assert_eq!(placed.is_symlink(), order[1] == link);
+        }
+    }
+
     #[test]
     fn a_file_with_two_names_has_its_content_under_both() {
         let member = |name: &str, content: &[u8]| {
             let builder = cpio::NewcBuilder::new(name).ino(5).nlink(2).mode(0o100_755);
-            let mut writer = builder.write(Vec::new(), u32::try_from(content.len()).unwrap());
-            std::io::Write::write_all(&mut writer, content).unwrap();
-            writer.finish().unwrap()
+            member(builder, content)
         };
         let mut archive = member("bin/sh", b"");
         archive.extend(member("bin/busybox", b"program"));
