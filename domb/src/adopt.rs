@@ -8,23 +8,28 @@
 //! whole. If it ends or stops without having left, the machine is restarted:
 //! a platform that was built in part does not stay.
 
-use std::fs::{self, OpenOptions};
-use std::io;
+mod watch;
+
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use xenlight::{Hypervisor, Level, Logger, RunState, Store};
+use xenlight::{Hypervisor, RunState, Store};
 
-use crate::bundle::{self, READINESS, STATE, Said};
+use crate::bundle::{self, FLASK_POLICY, STATE};
 use crate::exit::Exit;
 use crate::report::{self, Report};
+use crate::watching;
 
 /// What `domb adopt` is asked to do.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Where the boot report and the event log go.
     pub directory: PathBuf,
-    /// How long the boot domain may take to leave.
+    /// How long the boot domain may take from one step to the next until it has left,
+    /// beside what a domain may take to be ready.
     pub wait: Duration,
 }
 
@@ -44,24 +49,19 @@ pub fn command(options: &Options) -> Exit {
 }
 
 fn run(options: &Options) -> Result<(), Error> {
-    let log = Path::new("/dev/null"); // what libxenctrl says is in the errors
-    let file = OpenOptions::new()
-        .write(true)
-        .open(log)
-        .map_err(Error::file(log))?;
-    let logger = Logger::new(file, Level::Error).map_err(Error::file(log))?;
-    let hypervisor = Hypervisor::open(logger)?;
+    let hypervisor = watching::hypervisor()?;
     let store = Store::open()?;
-    store.write(READINESS, b"ready")?;
-    let reclaim = await_departure(&store, &hypervisor, options.wait)?;
-    for (name, bytes) in bundle::found(&store)? {
+    let reclaim = watch::await_departure(&store, options.wait)?;
+    let files = bundle::found(&store)?;
+    forget_others(&options.directory, &files)?;
+    for (name, bytes) in files {
         let records = Path::new("/var/lib/xen");
-        let directory = if name.starts_with("userdata-") {
-            records
-        } else {
-            &options.directory
+        // libxl keeps its records from everybody else: they can have passwords.
+        let (directory, mode) = match name.starts_with("userdata-") {
+            true => (records, 0o600),
+            false => (options.directory.as_path(), 0o644),
         };
-        place(directory, &name, &bytes)?;
+        place(directory, &name, &bytes, mode)?;
         println!("adopted {name} ({} bytes)", bytes.len());
         if name == REPORT
             && let Some(order) = shutdown_order(&bytes)
@@ -72,44 +72,35 @@ fn run(options: &Options) -> Result<(), Error> {
     reclaim_boot_domain(&hypervisor, &reclaim)
 }
 
-/// What is to become of the boot domain, as it said when it left.
-fn await_departure(
-    store: &Store,
-    hypervisor: &Hypervisor,
-    wait: Duration,
-) -> Result<String, Error> {
-    let began = Instant::now();
-    loop {
-        // Asked for before what it said is read: it halts after it has said it.
-        let boot_domain = hypervisor.domain(BOOT_DOMAIN)?;
-        let runs = boot_domain.is_some_and(|it| !matches!(it.state, RunState::Shutdown(_)));
-        let text = store.read_text(STATE)?.unwrap_or_default();
-        let hardware = match Said::read(&text) {
-            Some(Said::Left(reclaim)) => return Ok(reclaim),
-            Some(Said::Building(hardware)) => hardware,
-            None => return Err(Error::NotDomb { text }),
-        };
-        if !runs || began.elapsed() > wait {
-            println!(
-                "the boot domain has not left, and {}",
-                if runs { "waits" } else { "has ended" }
-            );
-            println!("restarting the machine: the platform may not be whole");
-            hypervisor.restart_machine(hardware)?;
-            return Err(Error::Died);
+/// Removes what an earlier boot left and this one did not: nobody shall take it for
+/// this platform's.
+fn forget_others(directory: &Path, files: &[(String, Vec<u8>)]) -> Result<(), Error> {
+    for name in ["launch.toml", FLASK_POLICY, REPORT, "eventlog"] {
+        let path = directory.join(name);
+        let left = files.iter().any(|(other, _)| other == name);
+        if !left && path.exists() {
+            fs::remove_file(&path).map_err(Error::file(&path))?;
         }
-        std::thread::sleep(Duration::from_millis(200));
     }
+    Ok(())
 }
 
 /// Writes the file whole or not at all.
-fn place(directory: &Path, name: &str, bytes: &[u8]) -> Result<(), Error> {
+fn place(directory: &Path, name: &str, bytes: &[u8], mode: u32) -> Result<(), Error> {
     let (path, partial) = (
         directory.join(name),
         directory.join(format!(".{name}.partial")),
     );
     fs::create_dir_all(directory).map_err(Error::file(directory))?;
-    fs::write(&partial, bytes).map_err(Error::file(&partial))?;
+    let mut file = OpenOptions::new();
+    file.write(true).create(true).truncate(true).mode(mode);
+    file.open(&partial)
+        .and_then(|mut file| {
+            // The file may be one that an interrupted run left.
+            file.set_permissions(Permissions::from_mode(mode))?;
+            file.write_all(bytes)
+        })
+        .map_err(Error::file(&partial))?;
     fs::rename(&partial, &path).map_err(Error::file(&path))
 }
 
@@ -172,8 +163,12 @@ enum Error {
     File { path: PathBuf, source: io::Error },
     #[error("the boot domain has left and does not halt")]
     Stays,
-    #[error("the boot domain ended before it left")]
+    #[error("the boot domain did not leave: the machine restarts")]
     Died,
+    #[error(
+        "/tool/xenstored/domid in XenStore says {text:?}, which is no domain\nhint: the boot domain of exit = \"domain\" writes it when it has built the xenstore domain"
+    )]
+    NoStore { text: String },
     #[error(
         "{STATE} in XenStore says {text:?}, which is nothing of a boot domain\nhint: `domb adopt` runs in the control domain of a platform with exit = \"domain\""
     )]

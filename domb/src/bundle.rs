@@ -8,13 +8,17 @@
 //! Only domain 0 and the control domain can write there; whoever reads trusts
 //! it as far as the measured boot domain that wrote it.
 
+use std::time::Duration;
+
+use domb_core::units::Domid;
 use xenlight::Store;
 
 /// What the control domain says: `ready` when it serves consoles.
 pub const READINESS: &str = "/tool/domb/control";
-/// What the boot domain says: `building` followed by the hardware domain's
-/// domid, then `left` followed by what is to become of it (`destroy` or
-/// `balloon`).
+/// What the boot domain says: `building`, then `left` followed by what is to become
+/// of it (`destroy` or `balloon`). Behind `building` are the hardware domain's domid,
+/// the longest time in seconds that a domain may take to be ready, and the domid of
+/// the domain that was started last: each start changes the node.
 pub const STATE: &str = "/tool/domb/boot";
 /// The name of the compiled Flask policy among the files; the others keep
 /// theirs.
@@ -27,15 +31,21 @@ const PIECE: usize = 3072;
 
 /// What [`STATE`] says while the boot domain is at work.
 #[must_use]
-pub fn building(hardware: u16) -> String {
-    format!("building {hardware}")
+pub fn building(hardware: Option<Domid>, longest_gate: Duration, started: Domid) -> String {
+    let hardware = hardware.map_or(0, Domid::value);
+    format!("building {hardware} {} {started}", longest_gate.as_secs())
 }
 
 /// What [`STATE`] said.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Said {
-    /// At work; the hardware domain has, or will have, this domid.
-    Building(u16),
+    /// At work.
+    Building {
+        /// The hardware domain has, or will have, this domid.
+        hardware: u16,
+        /// As long may a domain take to be ready.
+        longest_gate: Duration,
+    },
     /// Gone, and this is to become of it.
     Left(String),
 }
@@ -44,9 +54,12 @@ impl Said {
     /// Understands the node's text.
     #[must_use]
     pub fn read(text: &str) -> Option<Said> {
-        match text.split_once(' ')? {
-            ("building", domid) => Some(Said::Building(domid.parse().ok()?)),
-            ("left", word) => Some(Said::Left(word.to_owned())),
+        match *text.split(' ').collect::<Vec<_>>() {
+            ["building", hardware, seconds, _started] => Some(Said::Building {
+                hardware: hardware.parse().ok()?,
+                longest_gate: Duration::from_secs(seconds.parse().ok()?),
+            }),
+            ["left", word] => Some(Said::Left(word.to_owned())),
             _ => None,
         }
     }
@@ -113,12 +126,21 @@ mod tests {
 
     #[test]
     fn what_the_boot_domain_says_is_understood() {
-        assert_eq!(Said::read(&building(3)), Some(Said::Building(3)));
+        let gate = Duration::from_secs(60);
+        let domid = |number| Domid::new(number).unwrap();
+        assert_eq!(
+            Said::read(&building(Some(domid(3)), gate, domid(7))),
+            Some(Said::Building {
+                hardware: 3,
+                longest_gate: gate
+            })
+        );
         assert_eq!(
             Said::read("left balloon"),
             Some(Said::Left("balloon".to_owned()))
         );
         assert_eq!(Said::read("building"), None);
-        assert_eq!(Said::read("building x"), None);
+        assert_eq!(Said::read("building x 60 7"), None);
+        assert_eq!(Said::read("building 3"), None);
     }
 }

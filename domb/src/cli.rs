@@ -120,7 +120,7 @@ struct Adopt {
     /// Where the boot report and the event log go
     #[arg(long, value_name = "DIR", default_value = "/var/lib/domb")]
     directory: PathBuf,
-    /// How long the boot domain may take to leave before the machine restarts
+    /// The longest pause of the boot domain before the machine restarts
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     wait: u64,
 }

@@ -69,6 +69,15 @@ pub fn store_noise() -> Option<usize> {
     word("domb.store-noise=")?.parse().ok()
 }
 
+/// The XenStore node with which the xenstore domain dies as soon as it is there:
+/// `domb.store-dies=PATH`.
+pub fn store_dies() -> Option<String> {
+    if !ASKED {
+        return None;
+    }
+    word("domb.store-dies=")
+}
+
 /// What stands after `key` on the kernel's command line.
 fn word(key: &str) -> Option<String> {
     let words = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();

@@ -65,6 +65,8 @@ mod script;
 mod sealed;
 mod toolstack;
 mod tpm;
+#[cfg(feature = "libxl")]
+mod watching;
 mod withhold;
 
 use std::process::ExitCode;

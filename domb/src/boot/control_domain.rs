@@ -25,9 +25,10 @@ pub(super) fn start(
     hypervisor: &Hypervisor,
     domid: Domid,
     hardware: Option<Domid>,
+    longest_gate: Duration,
 ) -> Result<(), Error> {
-    let hardware = hardware.map_or(0, Domid::value);
-    store.write(STATE, bundle::building(hardware).as_bytes())?;
+    let said = bundle::building(hardware, longest_gate, domid);
+    store.write(STATE, said.as_bytes())?;
     hypervisor.unpause(domid.value())?;
     let began = Instant::now();
     while store.read_text(READINESS)?.as_deref() != Some("ready") {

@@ -67,12 +67,10 @@ fn halt(Departed(HandedOff { domains, .. }): Departed) -> Exit {
 
 fn leave_records(handed_off: HandedOff, next: &Next) -> Result<Departed, Error> {
     let store = Store::open()?;
-    let mut files = Vec::new();
-    for path in [CONFIGURATION, REPORT, EVENT_LOG] {
-        let path = Path::new(path);
-        if path.exists() {
-            files.push(read(path)?);
-        }
+    let mut files = vec![read(Path::new(CONFIGURATION))?, read(Path::new(REPORT))?];
+    // There is none where a launch that need not be measured was not.
+    if Path::new(EVENT_LOG).exists() {
+        files.push(read(Path::new(EVENT_LOG))?);
     }
     if let Some(policy) = &next.flask_policy {
         let bytes = policy.read().map_err(Error::file(FLASK_POLICY))?;

@@ -19,6 +19,7 @@ mod power;
 mod relay;
 mod root;
 mod store_domain;
+mod store_guard;
 mod store_ramdisk;
 mod store_role;
 mod store_watch;

@@ -15,11 +15,12 @@ use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use domb_core::config::{Config, DomainConfig, Role};
+use domb_core::config::{AfterFailure, Config, DomainConfig, Role};
 use domb_core::units::Domid;
 use xenlight::{ConsoleMark, Hypervisor, Level, Logger, StoreDomain, StoreDomainSpec};
 
 use super::last_words::silent;
+use super::store_guard::{self, StoreGuard};
 use super::store_role::{FAILED, Orders, READY};
 use super::{LIBXL_LOG, console_node, daemons, store_ramdisk};
 use crate::console;
@@ -46,6 +47,11 @@ pub(super) struct StoreToolstack {
     control: Option<Domid>,
     hardware: Option<Domid>,
     has_recovery: bool,
+    after_failure: AfterFailure,
+    /// The longest time that a domain may take to be ready.
+    longest_gate: Duration,
+    /// The control domain runs and serves consoles.
+    control_runs: Cell<bool>,
     served: OnceCell<Served>,
     heard: Cell<ConsoleMark>,
 }
@@ -55,6 +61,7 @@ struct Served {
     domid: Domid,
     libxl: Libxl,
     domain: RefCell<StoreDomain>,
+    guard: StoreGuard,
     /// Consoles are served in this domain, unless there is a control domain
     /// to do it.
     xenconsoled: OnceCell<Child>,
@@ -80,6 +87,9 @@ impl StoreToolstack {
             control: domid(Role::Control),
             hardware: domid(Role::Hardware),
             has_recovery: config.with_role(Role::Recovery).is_some(),
+            after_failure: config.after_failure,
+            longest_gate: longest_gate(config),
+            control_runs: Cell::new(false),
             served: OnceCell::new(),
             heard: Cell::default(),
         })
@@ -131,10 +141,11 @@ impl StoreToolstack {
         let domid = domain.domid.value();
         let mut built = self.build(domain, kernel)?;
         match self.start(&mut built, domain) {
-            Ok((libxl, xenconsoled)) => Ok(Served {
+            Ok((guard, libxl, xenconsoled)) => Ok(Served {
                 domid: domain.domid,
                 libxl,
                 domain: RefCell::new(built),
+                guard,
                 xenconsoled: xenconsoled.map_or_else(OnceCell::new, OnceCell::from),
             }),
             Err(error) => {
@@ -154,7 +165,7 @@ impl StoreToolstack {
         &self,
         built: &mut StoreDomain,
         domain: &DomainConfig,
-    ) -> Result<(Libxl, Option<Child>), Error> {
+    ) -> Result<(StoreGuard, Libxl, Option<Child>), Error> {
         let label = self.label_by_number(built.domid())?;
         if domain.seclabel.is_some() && label != domain.seclabel {
             let real = label.unwrap_or_default();
@@ -170,6 +181,11 @@ impl StoreToolstack {
             "build",
             &format!("{} serves XenStore after {milliseconds} ms", domain.name),
         );
+        let guard = StoreGuard::begin(store_guard::Orders {
+            store: domain.domid,
+            hardware: self.hardware,
+            after_failure: self.after_failure,
+        })?;
         // libxenstore looks for a socket first, and waits for one that is missing.
         symlink("/dev/xen/xenbus", SOCKET)
             .map_err(|error| failed(format!("link {SOCKET} to /dev/xen/xenbus: {error}")))?;
@@ -180,7 +196,7 @@ impl StoreToolstack {
                     .map_err(|error| failed(chain(&error).join(": ")))?,
             ),
         };
-        Ok((Libxl::open(Path::new(LIBXL_LOG))?, xenconsoled))
+        Ok((guard, Libxl::open(Path::new(LIBXL_LOG))?, xenconsoled))
     }
 
     /// One of the starts that a drill asks for: to the point where it serves,
@@ -221,7 +237,9 @@ impl StoreToolstack {
         }
         let create = || libxl.create(domain, kernel, ramdisk);
         let created = match self.control {
-            Some(_) if !control && !recovery => console_node::stand_in(domid, create),
+            Some(_) if !control && !recovery => {
+                console_node::stand_in(domid, self.control_runs.get(), create)
+            }
             _ => create(),
         };
         let finished = created.and_then(|()| {
@@ -297,6 +315,12 @@ impl StoreToolstack {
             .get()
             .is_some_and(|served| served.domid == domid)
     }
+}
+
+/// Of the domains as they are configured; a launch script changes no gate.
+fn longest_gate(config: &Config) -> Duration {
+    let gates = config.domains.iter().filter_map(|it| it.ready.as_ref());
+    gates.map(|ready| ready.timeout).max().unwrap_or_default()
 }
 
 pub(super) fn failed(text: String) -> Error {

@@ -97,6 +97,9 @@ pub fn run(words: &[String]) -> Exit {
             if let Some(bytes) = fault::store_noise() {
                 std::thread::spawn(move || make_noise(bytes));
             }
+            if let Some(path) = fault::store_dies() {
+                std::thread::spawn(move || die_with(&path));
+            }
             let ended = xenstored.wait();
             drop(port);
             format!("{FAILED}xenstored ended: {ended:?}")
@@ -167,6 +170,21 @@ fn make_noise(bytes: usize) {
             .map_err(Error::Xen)
     };
     if let Err(error) = noise() {
+        say(&chain(&error).join(": "));
+    }
+}
+
+/// For a drill: the domain ends as soon as somebody has written that node.
+fn die_with(path: &str) {
+    let dies = || -> xenlight::Result<()> {
+        let store = Store::open()?;
+        while store.read_text(path)?.is_none() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        say("dies, as domb.store-dies asks");
+        std::process::abort()
+    };
+    if let Err(error) = dies() {
         say(&chain(&error).join(": "));
     }
 }

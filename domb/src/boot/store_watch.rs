@@ -7,43 +7,20 @@
 //! It needs no power that XenStore does not have anyway: whoever serves it can
 //! tell any domain to shut down.
 
-use std::fs::OpenOptions;
-use std::io;
-use std::path::Path;
-use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use xenlight::{Hypervisor, Level, Logger, RunState, Store};
+use xenlight::{Hypervisor, Store};
 
 use crate::bundle::READINESS;
+use crate::watching;
 
 /// Begins to watch, ready to restart the machine through domain `hardware`.
 ///
 /// # Errors
 /// The boot domain cannot be seen: nobody could say that it has ended.
 pub(super) fn begin(hardware: u16) -> xenlight::Result<()> {
-    let (sender, begun) = channel();
-    // Xen's handles stay with the thread that opened them.
-    thread::spawn(move || match Watch::new(hardware) {
-        Ok(watch) => {
-            if sender.send(Ok(())).is_ok() {
-                watch.keep();
-            }
-        }
-        Err(error) => drop(sender.send(Err(error))),
-    });
-    begun
-        .recv()
-        .unwrap_or_else(|ended| Err(failed("watch the boot domain", io::Error::other(ended))))
-}
-
-fn failed(doing: &str, source: io::Error) -> xenlight::Error {
-    xenlight::Error::System {
-        doing: doing.to_owned(),
-        source,
-        log: Vec::new(),
-    }
+    watching::begin(move || Watch::new(hardware), |watch| watch.keep())
 }
 
 struct Watch {
@@ -54,12 +31,8 @@ struct Watch {
 
 impl Watch {
     fn new(hardware: u16) -> xenlight::Result<Watch> {
-        // What libxenctrl says is in its errors.
-        let log = OpenOptions::new().write(true).open(Path::new("/dev/null"));
-        let log = log.and_then(|file| Logger::new(file, Level::Error));
-        let log = log.map_err(|source| failed("write to /dev/null", source))?;
         let watch = Watch {
-            hypervisor: Hypervisor::open(log)?,
+            hypervisor: watching::hypervisor()?,
             store: Store::open()?,
             hardware,
         };
@@ -89,8 +62,7 @@ impl Watch {
     }
 
     fn boot_domain_runs(&self) -> xenlight::Result<bool> {
-        let state = self.hypervisor.state(BOOT_DOMAIN)?;
-        Ok(state.is_some_and(|state| !matches!(state, RunState::Shutdown(_))))
+        watching::runs(&self.hypervisor, BOOT_DOMAIN)
     }
 }
 

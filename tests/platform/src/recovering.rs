@@ -2,8 +2,8 @@
 //! What may go wrong where the boot domain is to leave. A launch fails: before
 //! the hardware domain is there the recovery domain comes up, and after it the
 //! machine restarts. And with a domb that dies on request (`drill.rs`): it dies
-//! while nobody but the xenstore domain runs, and the xenstore domain's kernel
-//! has much to say when nobody listens any more.
+//! while nobody but the xenstore domain runs, the xenstore domain dies under the
+//! launch, and its kernel has much to say when nobody listens any more.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ struct Failure {
     words: &'static [&'static str],
 }
 
-const FAILURES: [Failure; 4] = [
+const FAILURES: [Failure; 6] = [
     Failure {
         // The last thing that can fail before the hardware domain is built.
         name: "the-control-domain-crashes",
@@ -74,13 +74,36 @@ const FAILURES: [Failure; 4] = [
         ],
     },
     Failure {
+        name: "the-xenstore-domain-dies-while-guests-are-built",
+        prepare: |bench, name| {
+            full(bench, name, |text| {
+                let reboots = format!("after_failure = \"reboot\"\n{text}");
+                told_to_the_store(&reboots, "domb.store-dies=/local/domain/7/name")
+            })
+        },
+        words: &[
+            "domb: cause    the xenstore domain (domid 1) has ended",
+            "domb: exit     after_failure = reboot",
+            "Hardware Dom0 shutdown: rebooting machine",
+        ],
+    },
+    Failure {
+        name: "the-xenstore-domain-dies-while-the-records-are-handed-over",
+        prepare: |bench, name| {
+            full(bench, name, |text| {
+                told_to_the_store(text, "domb.store-dies=/tool/domb/files/1/0")
+            })
+        },
+        // The boot domain or the control domain, whoever sees it first.
+        words: &[
+            "domains running",
+            "Hardware Dom3 shutdown: rebooting machine",
+        ],
+    },
+    Failure {
         name: "the-xenstore-domain-floods-a-console-that-nobody-reads",
         prepare: |bench, name| {
-            let noisy = |text: &str| {
-                let store = "roles = [\"xenstore\"]";
-                let words = format!("cmdline = \"domb.store-noise=60000\"\n{store}");
-                text.replacen(store, &words, 1)
-            };
+            let noisy = |text: &str| told_to_the_store(text, "domb.store-noise=60000");
             let platform = Platform {
                 change: noisy,
                 ..Platform::FULL
@@ -108,6 +131,12 @@ until [ \"$(xenstore-read /tool/domb/noise 2>/dev/null)\" = written ]; do
 done
 await_heartbeats 7 3 120
 ";
+
+/// The configuration with these words on the xenstore domain's command line.
+fn told_to_the_store(text: &str, words: &str) -> String {
+    let store = "roles = [\"xenstore\"]";
+    text.replacen(store, &format!("cmdline = \"{words}\"\n{store}"), 1)
+}
 
 fn full(bench: &Bench, name: &str, change: fn(&str) -> String) -> Result<MachineSpec> {
     Platform {

@@ -150,17 +150,15 @@ fn flattened(mut members: Map<String, Value>) -> Map<String, Value> {
     };
     let others = members.into_iter();
     let others = others.map(|(key, value)| (format!("resources {key}"), value));
-    let by_name = verdicts
-        .into_iter()
-        .filter_map(|verdict| {
-            let name = verdict.get("name")?.as_str()?.to_owned();
-            let word = verdict.get("verdict")?.clone();
-            let decided = match verdict.get("changes") {
-                Some(changes) => Value::Array(vec![word, changes.clone()]),
-                None => word,
-            };
-            Some((name, decided))
-        });
+    let by_name = verdicts.into_iter().filter_map(|verdict| {
+        let name = verdict.get("name")?.as_str()?.to_owned();
+        let word = verdict.get("verdict")?.clone();
+        let decided = match verdict.get("changes") {
+            Some(changes) => Value::Array(vec![word, changes.clone()]),
+            None => word,
+        };
+        Some((name, decided))
+    });
     by_name.chain(others.collect::<Vec<_>>()).collect()
 }
 

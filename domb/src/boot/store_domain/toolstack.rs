@@ -11,6 +11,7 @@ use domb_core::units::Domid;
 
 use super::{StoreToolstack, failed};
 use crate::boot::control_domain;
+use crate::bundle::{self, STATE};
 use crate::console;
 use crate::fault;
 use crate::in_force::InForce;
@@ -47,9 +48,17 @@ impl Toolstack for StoreToolstack {
         if self.is_store(domid) {
             return Ok(()); // It runs since the others were built.
         }
+        let store = self.libxl()?.store();
         if self.control == Some(domid) {
-            let store = self.libxl()?.store();
-            return control_domain::start(store, &self.hypervisor, domid, self.hardware);
+            let hardware = self.hardware;
+            control_domain::start(store, &self.hypervisor, domid, hardware, self.longest_gate)?;
+            self.control_runs.set(true);
+            return Ok(());
+        }
+        if self.control_runs.get() {
+            // Whoever watches sees that the launch goes on.
+            let said = bundle::building(self.hardware, self.longest_gate, domid);
+            store.write(STATE, said.as_bytes())?;
         }
         self.libxl()?.unpause(domid)
     }
@@ -63,10 +72,13 @@ impl Toolstack for StoreToolstack {
             console::line("undo", "the hardware domain is there: the machine restarts");
             return Ok(self.hypervisor.restart_machine(domid.value())?);
         }
-        if self.is_store(domid) {
-            return Ok(self.hypervisor.destroy(domid.value())?);
+        match self.served.get() {
+            Some(served) if served.domid == domid => {
+                served.guard.disarm();
+                Ok(self.hypervisor.destroy(domid.value())?)
+            }
+            _ => self.libxl()?.destroy(domid),
         }
-        self.libxl()?.destroy(domid)
     }
 
     fn recovers_with(&self, domid: Domid) -> bool {
