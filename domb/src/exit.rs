@@ -14,9 +14,11 @@ pub enum Exit {
     Internal,
     /// The command line could not be understood.
     Usage,
-    /// The launch configuration is wrong.
+    /// The launch configuration is wrong, or a Flask policy does not allow what
+    /// was asked.
     Config,
-    /// An artefact could not be read or is not what it should be.
+    /// An artefact could not be read or is not what it should be, or Xen
+    /// enforces another Flask policy than the measured one.
     Load,
     /// The launch could not be measured.
     Measure,
@@ -36,7 +38,7 @@ pub enum Exit {
     Setup,
     /// The boot domain's image could not be made.
     Image,
-    /// An event log does not agree with what it was compared to.
+    /// An event log or a plan is not what it was compared to.
     Log,
     /// A platform is not as it was planned.
     Audit,

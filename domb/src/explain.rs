@@ -231,30 +231,39 @@ fn about(exit: Exit) -> (&'static str, &'static str, &'static str, &'static str)
         ),
         Exit::Internal => (
             "a fault in domb itself",
-            "Something that cannot happen did, or standard output could not be written to.",
+            "Something that cannot happen did, or standard output or a file that domb predict \
+             writes could not be written.",
             "domb check --json launch.toml > /dev/full",
             "If it was not the output, please report it with the boot report and the console.",
         ),
         Exit::Usage => (
             "the command line could not be understood",
-            "A verb, an option or its value is not one that domb knows, or a file named on the \
-             command line cannot be written.",
+            "A verb, an option or its value is not one that domb knows or can follow, or a file \
+             that domb convert or domb generate is to write cannot be written.",
             "domb chekc launch.toml",
             "domb --help lists the verbs, domb VERB --help its options.",
         ),
         Exit::Config => (
             "the launch configuration is wrong",
-            "launch.toml breaks a rule that can be checked without looking at any other file. \
-             Nothing was loaded, measured or built. Each fault is shown with a code of its own.",
+            "launch.toml cannot be read, or breaks a rule that can be checked without looking at \
+             any other file. Nothing was loaded, measured or built. Each fault is shown with a \
+             code of its own. Other verbs give it for what the rules do not allow: domb policy \
+             compare for a policy that grants more than was accepted, domb policy label for a \
+             label that the boot domain may not build, domb convert for a file that cannot be \
+             converted or, with --strict, not as a whole, and domb audit on a platform with exit \
+             = \"process\".",
             "domb check launch.toml   # with domid = 0",
             "Run domb check launch.toml on any host; it lists every fault at once, with a hint for \
              each, and domb explain has more about each code.",
         ),
         Exit::Load => (
             "an artefact cannot be read or is not what it should be",
-            "A kernel, ramdisk, script or Flask policy is missing, damaged, not of the kind it has \
-             to be, or not what the image's manifest promises; or Xen enforces another Flask policy \
-             than the one that was measured. Nothing was built.",
+            "A kernel, ramdisk, script or Flask policy is missing, damaged, not of the kind it \
+             has to be, or not what the image's manifest promises; domb check finds that the \
+             Flask policy does not allow what the configuration asks; or Xen enforces another \
+             Flask policy than the one that was measured. Nothing was built. Other verbs give it \
+             where a file they were told to read cannot be read or used, such as a report, facts \
+             or a plan that was kept.",
             "domb check launch.toml   # with kernel = \"/boot/vmlinuz-of-another-machine\"",
             "Run domb check where the files are. If a boot says that a file is not what the \
              manifest promises, make the image again with domb image; if it was not changed on \
@@ -262,9 +271,11 @@ fn about(exit: Exit) -> (&'static str, &'static str, &'static str, &'static str)
         ),
         Exit::Measure => (
             "the launch could not be measured",
-            "With tpm = \"required\" there is no launch without a complete measurement: no TPM, no \
-             active bank, an extend that failed, a PCR that is not at expect_initial, or a log \
-             that cannot be written. Nothing was built.",
+            "With tpm = \"required\" there is no launch without a complete measurement: no TPM, \
+             no active bank, an extend that failed, a log that cannot be written, a PCR that is \
+             not at expect_initial before the first event or not what the events give after the \
+             last one. Nothing runs: what was built by then was destroyed. domb log verify --tpm \
+             gives it where the TPM does not answer.",
             "domb launch launch.toml --tpm /dev/tpm9",
             "Check that the machine has a TPM 2.0 and that the kernel shows /dev/tpm0 or \
              /dev/tpmrm0. tpm = \"optional\" launches without and says so; tpm = \"off\" does not \
@@ -274,7 +285,7 @@ fn about(exit: Exit) -> (&'static str, &'static str, &'static str, &'static str)
             "the launch script failed to decide",
             "It does not compile, stopped with an error, ran into one of its limits, or decided \
              something that breaks the rules of the configuration. That is not a decision, so \
-             nothing may start.",
+             nothing may start. domb script test also gives it where a test fails.",
             "fn launch(facts, plan) { plan.allow(\"ne\"); plan }   # there is no domain ne",
             "The message has the line and column in the script. domb launch --dry-run runs it on \
              any host, without Xen and without a TPM.",
@@ -298,10 +309,12 @@ fn about(exit: Exit) -> (&'static str, &'static str, &'static str, &'static str)
         ),
         Exit::HandOff => (
             "a built domain could not be handed over",
-            "The last event could not be measured, a domain could not be unpaused, or domain 0 \
-             could not give up the boot domain's Flask label. What was built was destroyed.",
-            "the TPM stopped answering after the domains were built",
-            "Read the report's failure; the phases before it went well.",
+            "A domain could not be unpaused, ended, was late or was refused; domain 0 could not \
+             be kept from a range; or it could not give up the boot domain's Flask label. What \
+             was built was destroyed. domb adopt gives it where it could not take over.",
+            "a guest whose kernel panics before the hand-off is complete",
+            "Read the report's failure and the last lines of the domain's console; the phases \
+             before it went well.",
         ),
         Exit::Leave => (
             "PID 1 could not become the control domain's init",
@@ -335,11 +348,12 @@ fn about(exit: Exit) -> (&'static str, &'static str, &'static str, &'static str)
              options of domb image --help.",
         ),
         Exit::Log => (
-            "an event log does not agree with what it was compared to",
-            "The log is damaged, does not replay to the PCR's value, or is another launch's. That \
-             is an answer, not a failure of domb: something is not as it was predicted.",
+            "an event log or a plan is not what it was compared to",
+            "An event log is damaged, does not replay to the PCR's value, or is another launch's; \
+             or domb log diff or domb plan --diff found that something changed. That is an \
+             answer, not a failure of domb: something is not as it was, or as it was predicted.",
             "domb log verify eventlog --pcrs values.txt",
-            "domb log diff names the domain and the file that differ.",
+            "domb log diff names the domain and the file that differ, domb plan --diff the steps.",
         ),
         Exit::Audit => (
             "the platform is not as it was planned",

@@ -339,7 +339,8 @@ pub(super) const TABLE: &[Explanation] = &[
     of(
         Code::StartRefused,
         "a built domain could not be unpaused",
-        "The toolstack refused, or no longer knows the domain. Domains that ran already stay.",
+        "The toolstack refused, or no longer knows the domain. Domains that ran already were \
+         destroyed with the others.",
         "xl destroy net   # from another shell, during the launch",
         "The report has the toolstack's own words.",
     ),
