@@ -68,7 +68,8 @@ pub fn hand_off(
         site.start(&name, clock.elapsed(), witness)?;
     }
     fault::at(Moment::ServicesRun);
-    // From now on Xen lets the boot domain touch neither devices nor the TPM.
+    // From now on no device is the boot domain's. What its Linux has mapped stays
+    // mapped, the page of the TPM too, but the TPM is the hardware domain's.
     site.course.build_hardware();
     site.build_all(witness)?;
     fault::at(Moment::HardwareBuilt);
