@@ -136,8 +136,6 @@ impl Bench {
 fn build_domb() -> Result<PathBuf> {
     let script = host::repository().join("scripts/build");
     let said = host::run(&mut Command::new(script))?;
-    // The last line is the path, a space and the size in bytes.
-    let line = said.lines().last().unwrap_or_default();
-    let path = line.rsplit_once(' ').map_or(line, |(path, _)| path);
-    Ok(PathBuf::from(path))
+    // The last line is the path.
+    Ok(PathBuf::from(said.lines().last().unwrap_or_default()))
 }
