@@ -24,7 +24,7 @@ use serde::Serialize;
 
 pub use channels::{Channel, Channels};
 pub use domains::{Facts, Found, State};
-pub use enforced::{NoAnswer, enforced, item};
+pub use enforced::{NoAnswer, enforced};
 pub use phases::BootDomain;
 pub use plan::Plan;
 
@@ -85,7 +85,8 @@ pub enum Verdict {
     Differs,
     /// A domain that was created after the launch.
     CreatedSince,
-    /// The label of the one who asks does not permit the question.
+    /// By the planned policy, the label of the one who asks does not permit the
+    /// question.
     NotPermitted,
     /// Xen tells nobody.
     CannotBeAsked,
@@ -117,6 +118,11 @@ impl Audit {
         let differs = |item: &&Item| item.verdict == Verdict::Differs;
         self.items.iter().filter(differs)
     }
+}
+
+/// A refusal that the planned policy has no rule for: Xen enforces another.
+fn refused(about: &str, why: &str) -> String {
+    format!("Xen refuses what the measured policy allows: ask about {about} ({why})")
 }
 
 impl Topic {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::config::{Config, Uuid};
-use crate::flask::Question;
+use crate::flask::{Context, Question};
 
 const DOMAIN: &[u8] = include_bytes!("../../../../tests/fixtures/flask/domain.policy");
 const BROKEN: &[u8] = include_bytes!("../../../../tests/fixtures/flask/broken-domain.policy");
@@ -213,6 +213,10 @@ fn hardware_and_control_in_one_domain_have_the_powers_of_both() {
     assert_eq!(differences(&audited), Vec::<String>::new());
 }
 
+fn control(policy: &Policy) -> Context {
+    policy.label("system_u:system_r:ctrl_t").unwrap()
+}
+
 /// What Flask answers that enforces `bytes`.
 fn enforcing(bytes: &[u8]) -> impl FnMut(&Question) -> Result<u32, NoAnswer> {
     let policy = Policy::read(bytes).unwrap();
@@ -227,7 +231,10 @@ fn enforcing(bytes: &[u8]) -> impl FnMut(&Question) -> Result<u32, NoAnswer> {
 
 #[test]
 fn a_rule_more_or_less_in_what_xen_enforces_is_named() {
-    let policy = |bytes| Policy::read(bytes).unwrap();
+    let asked = |planned, in_force| {
+        let policy = Policy::read(planned).unwrap();
+        enforced(&policy, &control(&policy), enforcing(in_force))
+    };
     let found = |items: Vec<Item>| -> Vec<String> {
         let differing = items.iter().map(|item| {
             assert_eq!(item.verdict, Verdict::Differs);
@@ -236,14 +243,14 @@ fn a_rule_more_or_less_in_what_xen_enforces_is_named() {
         differing.collect()
     };
     assert_eq!(
-        found(enforced(&policy(DOMAIN), enforcing(BROKEN))),
+        found(asked(DOMAIN, BROKEN)),
         ["Xen enforces a rule more: allow hwdom_t guest_t:domain pause;"]
     );
     assert_eq!(
-        found(enforced(&policy(BROKEN), enforcing(DOMAIN))),
+        found(asked(BROKEN, DOMAIN)),
         ["Xen lacks the rule: allow hwdom_t guest_t:domain pause;"]
     );
-    let same = enforced(&policy(DOMAIN), enforcing(DOMAIN));
+    let same = asked(DOMAIN, DOMAIN);
     assert!(matches!(
         same.as_slice(),
         [Item {
@@ -254,21 +261,71 @@ fn a_rule_more_or_less_in_what_xen_enforces_is_named() {
 }
 
 #[test]
-fn a_question_nobody_answers_is_never_a_good_row() {
+fn a_refusal_to_who_may_ask_by_the_policy_differs() {
     let policy = Policy::read(DOMAIN).unwrap();
-    let verdicts = |answer: NoAnswer| -> Vec<Verdict> {
-        let items = enforced(&policy, |_| Err(answer.clone()));
-        items.iter().map(|item| item.verdict).collect()
+    let found = |answer: NoAnswer| -> String {
+        let items = enforced(&policy, &control(&policy), |_| Err(answer.clone()));
+        let [item] = items.as_slice() else {
+            panic!("{items:#?}")
+        };
+        assert_eq!(item.verdict, Verdict::Differs);
+        item.found.clone()
     };
-    let why = || "no".to_owned();
-    assert_eq!(verdicts(NoAnswer::Denied(why())), [Verdict::NotPermitted]);
-    assert_eq!(verdicts(NoAnswer::Failed(why())), [Verdict::Differs]);
+    let refusal = found(NoAnswer::Denied("permission denied".to_owned()));
+    let first = &policy.every_question()[0];
+    let about = |label: &str| label.rsplit(':').next().unwrap().to_owned();
+    assert_eq!(
+        refusal,
+        format!(
+            "Xen refuses what the measured policy allows: ask about {} {}:{} (permission denied)",
+            about(&first.source),
+            about(&first.target),
+            first.class
+        )
+    );
+    assert_eq!(found(NoAnswer::Failed("no label".to_owned())), "no label");
+}
+
+#[test]
+fn a_refusal_after_answers_hides_none_of_them() {
+    let policy = Policy::read(DOMAIN).unwrap();
+    let mut asked = 0;
+    let items = enforced(&policy, &control(&policy), |question| {
+        asked += 1;
+        if asked > 100 {
+            return Err(NoAnswer::Denied("no".to_owned()));
+        }
+        Ok(!question.allowed)
+    });
+    assert_eq!(items.len(), 22);
+    assert!(items.iter().all(|item| item.verdict == Verdict::Differs));
+    assert!(items[20].found.starts_with("and "), "{}", items[20].found);
+    assert!(
+        items[21].found.starts_with("Xen refuses "),
+        "{}",
+        items[21].found
+    );
+}
+
+#[test]
+fn who_may_not_ask_by_the_policy_does_not_and_nothing_differs() {
+    let policy = Policy::read(DOMAIN).unwrap();
+    let asker = policy.label("system_u:system_r:hwdom_t").unwrap();
+    let items = enforced(&policy, &asker, |question| panic!("asked {question:?}"));
+    let [item] = items.as_slice() else {
+        panic!("{items:#?}")
+    };
+    assert_eq!(item.verdict, Verdict::NotPermitted);
+    assert_eq!(
+        item.found,
+        "the control domain has no security:check_context, compute_av"
+    );
 }
 
 #[test]
 fn another_policy_altogether_does_not_flood_the_table() {
     let policy = Policy::read(DOMAIN).unwrap();
-    let items = enforced(&policy, |_| Ok(0));
+    let items = enforced(&policy, &control(&policy), |_| Ok(0));
     assert_eq!(items.len(), 21);
     assert!(items[20].found.starts_with("and "), "{}", items[20].found);
 }

@@ -128,3 +128,28 @@ impl Policy {
         vector & !masked
     }
 }
+
+#[cfg(test)]
+impl Policy {
+    /// The same with one rule more.
+    pub(crate) fn allowing(
+        mut self,
+        source: &str,
+        target: &str,
+        class: &str,
+        permission: &str,
+    ) -> Policy {
+        let kind = |name| self.types.value(name).unwrap();
+        let class = self.classes.value(class).unwrap();
+        let mut names = self.classes.thing(class).permissions.iter();
+        let rule = Rule {
+            source: kind(source),
+            target: kind(target),
+            class,
+            kind: RuleKind::Allow,
+            data: 1 << names.position(|name| name == permission).unwrap(),
+        };
+        self.rules.push(rule);
+        self
+    }
+}

@@ -167,11 +167,22 @@ impl Policy {
         self.questions_of(pairs.collect())
     }
 
-    /// Whether a domain with this label may ask them (`security:compute_av`).
+    /// Whether a domain with this label may ask them.
     #[must_use]
     pub fn may_ask(&self, label: &Context) -> bool {
+        self.lacks_to_ask(label).is_empty()
+    }
+
+    /// What a domain with this label lacks to ask them: labels become numbers
+    /// with `check_context`, and numbers an answer with `compute_av`
+    /// (`flask_security_context()` and `flask_security_access()`,
+    /// `xen/xsm/flask/flask_op.c`).
+    #[must_use]
+    pub fn lacks_to_ask(&self, label: &Context) -> Vec<&'static str> {
         let allowed = self.allowed(label, self.initial(sid::SECURITY), "security");
-        allowed.is_some_and(|permissions| permissions.contains(&"compute_av"))
+        let allowed = allowed.unwrap_or_default();
+        let needed = ["check_context", "compute_av"].into_iter();
+        needed.filter(|it| !allowed.contains(it)).collect()
     }
 
     /// Whether Xen tells about the event channels of a domain with this label:
@@ -338,6 +349,16 @@ mod tests {
         };
         assert_eq!(power.rules, ["allow guest_t isolated_t:domain destroy;"]);
         assert_eq!(power.words(), "destroy isolated_t");
+    }
+
+    #[test]
+    fn who_asks_needs_both_permissions() {
+        let policy = domain().allowing("guest_t", "security_t", "security", "compute_av");
+        let lacks = |name| policy.lacks_to_ask(&labels(&policy, &[name])[0]);
+        assert_eq!(lacks("ctrl_t"), Vec::<&str>::new());
+        assert_eq!(lacks("guest_t"), ["check_context"]);
+        assert_eq!(lacks("hwdom_t"), ["check_context", "compute_av"]);
+        assert!(!policy.may_ask(&labels(&policy, &["guest_t"])[0]));
     }
 
     #[test]

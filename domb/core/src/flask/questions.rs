@@ -70,7 +70,7 @@ impl Policy {
         pairs.into_iter().flat_map(ask).collect()
     }
 
-    /// Whether the boot domain may ask them (`security:compute_av`).
+    /// Whether the boot domain may ask them ([`Policy::may_ask`]).
     #[must_use]
     pub fn boot_domain_may_ask(&self) -> bool {
         self.may_ask(self.boot_domain())
