@@ -135,7 +135,14 @@ fn channels(hypervisor: &Hypervisor, domid: u16) -> Channels {
                 .map(|(port, remote)| Channel { port, remote })
                 .collect(),
         ),
-        Err(error) => Channels::Refused(report::chain(&error).join(": ")),
+        Err(error) => {
+            let why = report::chain(&error).join(": ");
+            if is_denied(&error) {
+                Channels::Denied(why)
+            } else {
+                Channels::Refused(why)
+            }
+        }
     }
 }
 

@@ -67,14 +67,13 @@ impl Hypervisor {
     /// for one: its port and the other's domid (`xc_evtchn_status`). Those with
     /// Xen itself are left out, about which Xen tells nobody.
     ///
-    /// Under Flask the label of `domid` must have `event:status`; without it
-    /// Xen tells of no channel, as if all were Xen's own.
+    /// Under Flask the label of `domid` must have `event:status`.
     ///
     /// # Errors
-    /// The hypervisor refuses, or there is no such domain.
+    /// The hypervisor refuses, or there is no such domain. Permission is denied
+    /// where Xen refuses every port: those it keeps for itself are never all.
     pub fn channels(&self, domid: u16) -> Result<Vec<(u32, u16)>> {
-        let mut channels = Vec::new();
-        for port in 1..MOST_PORTS {
+        told(domid, |port| {
             let mut status = MaybeUninit::<xenctrl_sys::xc_evtchn_status_t>::zeroed();
             // SAFETY: integers and a union of integers, all zero.
             let status = unsafe { status.assume_init_mut() };
@@ -83,23 +82,40 @@ impl Hypervisor {
             let rc = unsafe { xenctrl_sys::xc_evtchn_status(self.xenctrl.raw(), &raw mut *status) };
             let error = ffi::errno();
             if rc == 0 {
-                channels.extend(remote(status).map(|remote| (port, remote)));
-                continue;
+                Ok(remote(status))
+            } else {
+                Err(error)
             }
-            match error.kind() {
-                // Past the last port (evtchn_status() of event_channel.c).
-                io::ErrorKind::InvalidInput => return Ok(channels),
-                io::ErrorKind::PermissionDenied => {}
-                _ => {
-                    return Err(Error::System {
-                        doing: format!("ask for event channel {port} of domain {domid}"),
-                        source: error,
-                        log: Vec::new(),
-                    });
-                }
+        })
+    }
+}
+
+/// Asks about port after port, until Xen says that there are no more.
+fn told(
+    domid: u16,
+    mut ask: impl FnMut(u32) -> io::Result<Option<u16>>,
+) -> Result<Vec<(u32, u16)>> {
+    let failed = |what: String, source| Error::System {
+        doing: format!("ask for {what} of domain {domid}"),
+        source,
+        log: Vec::new(),
+    };
+    let (mut channels, mut answers, mut denied) = (Vec::new(), 0, None);
+    for port in 1..MOST_PORTS {
+        match ask(port) {
+            Ok(remote) => {
+                answers += 1;
+                channels.extend(remote.map(|remote| (port, remote)));
             }
+            // Past the last port (evtchn_status() of event_channel.c).
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => break,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => denied = Some(error),
+            Err(error) => return Err(failed(format!("event channel {port}"), error)),
         }
-        Ok(channels)
+    }
+    match denied {
+        Some(error) if answers == 0 => Err(failed("any event channel".to_owned(), error)),
+        _ => Ok(channels),
     }
 }
 
@@ -123,3 +139,50 @@ fn remote(status: &xenctrl_sys::xc_evtchn_status_t) -> Option<u16> {
 const MOST_PORTS: u32 = 1 << 17;
 /// `IOCTL_EVTCHN_BIND_UNBOUND_PORT`: _IOC(_IOC_NONE, 'E', 2, 4).
 const BIND_UNBOUND_PORT: u64 = 4 << 16 | (b'E' as u64) << 8 | 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EACCES: i32 = 13;
+    const EINVAL: i32 = 22;
+
+    /// Asks a domain with three ports, of which Xen says this.
+    fn of(ports: [std::result::Result<Option<u16>, i32>; 3]) -> Result<Vec<(u32, u16)>> {
+        told(7, |port| {
+            let says = ports.get(port as usize - 1).copied();
+            says.unwrap_or(Err(EINVAL))
+                .map_err(io::Error::from_raw_os_error)
+        })
+    }
+
+    #[test]
+    fn a_port_of_xens_own_is_left_out() {
+        let found = of([Ok(Some(2)), Err(EACCES), Ok(None)]).unwrap();
+        assert_eq!(found, [(1, 2)]);
+        assert_eq!(of([Ok(None), Err(EACCES), Ok(None)]).unwrap(), []);
+    }
+
+    #[test]
+    fn to_be_told_nothing_is_not_to_have_nothing() {
+        let error = of([Err(EACCES); 3]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "cannot ask for any event channel of domain 7"
+        );
+        let Error::System { source, .. } = error else {
+            panic!("{error}")
+        };
+        assert_eq!(source.kind(), io::ErrorKind::PermissionDenied);
+    }
+
+    #[test]
+    fn another_failure_names_the_port() {
+        const ESRCH: i32 = 3;
+        let error = of([Ok(None), Err(ESRCH), Ok(None)]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "cannot ask for event channel 2 of domain 7"
+        );
+    }
+}

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::domains::{Facts, State};
 use super::plan::Plan;
-use super::{Item, Topic, Verdict};
+use super::{Item, Topic, Verdict, refused};
 use crate::flask::Policy;
 
 /// What was asked about one domain's event channels.
@@ -17,6 +17,8 @@ pub enum Channels {
     Known(Vec<Channel>),
     /// Xen did not answer, and why.
     Refused(String),
+    /// Xen said of every port that this may not be asked, and how.
+    Denied(String),
 }
 
 /// An event channel with another domain, or kept for one.
@@ -45,21 +47,25 @@ pub(super) fn check(plan: &Plan<'_>, policy: &Policy, facts: &Facts, items: &mut
             continue;
         }
         let subject = format!("event channels of domain {}", found.domid);
+        let label = found.label.as_deref();
+        let told = label
+            .and_then(|text| policy.label(text).ok())
+            .is_some_and(|label| policy.tells_channels(&label));
+        let label = label.unwrap_or("no label");
         let (found, verdict) = match facts.channels.get(&found.domid) {
             Some(Channels::Known(channels)) => judged(channels, facts),
-            Some(Channels::Refused(why)) => (why.clone(), Verdict::NotPermitted),
-            None => {
-                let label = found.label.as_deref();
-                let told = label
-                    .and_then(|text| policy.label(text).ok())
-                    .is_some_and(|label| policy.tells_channels(&label));
-                let why = if told {
-                    "Xen was not asked".to_owned()
-                } else {
-                    format!("{} has no event:status", label.unwrap_or("no label"))
-                };
-                (why, Verdict::NotPermitted)
+            Some(Channels::Denied(why)) if told => {
+                let about = format!("the event channels of {label}");
+                (refused(&about, why), Verdict::Differs)
             }
+            Some(Channels::Refused(why) | Channels::Denied(why)) => {
+                (why.clone(), Verdict::NotPermitted)
+            }
+            None if told => ("Xen was not asked".to_owned(), Verdict::NotPermitted),
+            None => (
+                format!("{label} has no event:status"),
+                Verdict::NotPermitted,
+            ),
         };
         items.push(Item {
             topic: Topic::Channels,

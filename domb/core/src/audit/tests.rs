@@ -181,6 +181,36 @@ fn a_channel_to_a_domain_that_is_gone_differs() {
 }
 
 #[test]
+fn a_refusal_to_tell_of_channels_differs_where_the_policy_lets_xen_tell() {
+    let config = config("balloon");
+    let mut facts = facts(&config);
+    let row = |policy: &Policy, facts: &Facts| {
+        let audited = Audit::of(&plan(&config), policy, facts);
+        let mut rows = audited.items.into_iter();
+        let row = rows.find(|item| item.subject == "event channels of domain 7");
+        row.map(|item| (item.verdict, item.found)).unwrap()
+    };
+    let channels = Channels::Denied("permission denied".to_owned());
+    facts.channels.insert(7, channels);
+    let silent = Policy::read(DOMAIN).unwrap();
+    let (verdict, found) = row(&silent, &facts);
+    assert_eq!(verdict, Verdict::NotPermitted);
+    assert_eq!(found, "permission denied");
+    let tells = silent.allowing("guest_t", "guest_t_channel", "event", "status");
+    let (verdict, found) = row(&tells, &facts);
+    assert_eq!(verdict, Verdict::Differs);
+    assert_eq!(
+        found,
+        "Xen refuses what the measured policy allows: ask about the event channels of \
+         system_u:system_r:guest_t (permission denied)"
+    );
+    facts.channels.clear();
+    let (verdict, found) = row(&tells, &facts);
+    assert_eq!(verdict, Verdict::NotPermitted);
+    assert_eq!(found, "Xen was not asked");
+}
+
+#[test]
 fn a_domain_left_out_by_the_launch_is_not_expected() {
     let config = config("balloon");
     let mut facts = facts(&config);
