@@ -357,9 +357,9 @@ fn about(exit: Exit) -> (&'static str, &'static str, &'static str, &'static str)
         ),
         Exit::Audit => (
             "the platform is not as it was planned",
-            "domb audit found a domain that is missing, was replaced or relabelled, a domain 0 \
-             that is not reclaimed, a power that no role explains, or another Flask policy in \
-             force. That is an answer, not a failure of domb.",
+            "domb audit found a domain that is missing or paused, was replaced or relabelled, a \
+             domain 0 that is not reclaimed, a power that no role explains, or another Flask \
+             policy in force. That is an answer, not a failure of domb.",
             "domb audit --flask-policy xenpolicy-with-one-rule-more",
             "Read the rows that say DIFFERS: a power is named by the rule it comes from.",
         ),

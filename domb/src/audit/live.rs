@@ -85,7 +85,8 @@ fn facts(hypervisor: &Hypervisor, store: &Store, policy: &Policy) -> Result<Fact
         let domid = domain.domid;
         let name = store.read_text(&format!("{TREES}/{domid}/name"))?;
         let state = match domain.state {
-            RunState::Running | RunState::Paused => State::Alive,
+            RunState::Running => State::Running,
+            RunState::Paused => State::Paused,
             RunState::Shutdown(_) => State::Ended,
             RunState::Dying => State::Dying,
         };

@@ -40,8 +40,10 @@ pub struct Found {
 /// What a domain does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum State {
-    /// It runs or is paused.
-    Alive,
+    /// It runs.
+    Running,
+    /// It is there, and executes nothing until somebody unpauses it.
+    Paused,
     /// It has ended, and nobody cleared it away.
     Ended,
     /// It is being destroyed, and something still holds its pages.
@@ -58,7 +60,7 @@ pub(super) fn check(plan: &Plan<'_>, facts: &Facts, items: &mut Vec<Item>) {
         if !plan.domains().any(known) {
             let verdict = match found.state {
                 State::Dying => Verdict::Differs,
-                State::Alive | State::Ended => Verdict::CreatedSince,
+                State::Running | State::Paused | State::Ended => Verdict::CreatedSince,
             };
             items.push(row(found.domid, name(found), "", &words(found), verdict));
         }
@@ -88,7 +90,8 @@ fn planned(plan: &Plan<'_>, domain: &DomainConfig, facts: &Facts) -> Item {
         ));
     }
     match found.state {
-        State::Alive => {}
+        State::Running => {}
+        State::Paused => wrong.push("is paused".to_owned()),
         State::Ended => wrong.push("has ended".to_owned()),
         State::Dying => wrong.push("is dying and cannot go".to_owned()),
     }
@@ -130,7 +133,8 @@ fn boot_domain(plan: &Plan<'_>, facts: &Facts) -> Item {
 
 fn stays(found: &Found) -> String {
     let does = match found.state {
-        State::Alive => "is alive",
+        State::Running => "is alive",
+        State::Paused => "is paused, not halted",
         State::Ended => "has halted and was not destroyed",
         State::Dying => "is dying: somebody still has pages of it",
     };
@@ -165,7 +169,8 @@ fn trees(facts: &Facts, items: &mut Vec<Item>) {
 fn words(found: &Found) -> String {
     let label = found.label.as_deref().unwrap_or("no label");
     let state = match found.state {
-        State::Alive => "runs",
+        State::Running => "runs",
+        State::Paused => "is paused",
         State::Ended => "has ended",
         State::Dying => "is dying and cannot go",
     };

@@ -57,7 +57,7 @@ fn in_use(plan: &Plan<'_>, policy: &Policy, facts: &Facts) -> Result<Vec<Context
     let alive = facts
         .domains
         .iter()
-        .filter(|found| found.state == State::Alive);
+        .filter(|found| matches!(found.state, State::Running | State::Paused));
     for text in alive.filter_map(|found| found.label.as_deref()) {
         let label = policy.label(text).map_err(|error| unknown(&error))?;
         if !labels.contains(&label) {

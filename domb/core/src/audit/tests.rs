@@ -45,7 +45,7 @@ fn facts(config: &Config) -> Facts {
         domid: domain.domid.value(),
         name: Some(domain.name.to_string()),
         uuid: domain.uuid,
-        state: State::Alive,
+        state: State::Running,
         memory_kib: 96 * 1024,
         label: domain.seclabel.clone(),
     }));
@@ -135,9 +135,60 @@ fn a_domain_that_is_missing_renamed_relabelled_or_ended_differs() {
 }
 
 #[test]
+fn a_domain_of_the_launch_that_is_paused_differs() {
+    let found = differences(&audit(DOMAIN, |facts| {
+        facts.domains[4].state = State::Paused;
+    }));
+    assert_eq!(found, ["domain 7 net: is paused"]);
+}
+
+#[test]
+fn a_domain_created_since_that_is_paused_is_listed_and_its_label_counts() {
+    let late = |label: &str| {
+        audit(DOMAIN, |facts| {
+            let mut late = facts.domains[4].clone();
+            (late.domid, late.state) = (12, State::Paused);
+            late.label = Some(format!("system_u:system_r:{label}"));
+            facts.domains.push(late);
+        })
+    };
+    let listed = late("guest_t");
+    assert_eq!(differences(&listed), Vec::<String>::new());
+    let mut rows = listed.items.iter();
+    let row = rows.find(|item| item.verdict == Verdict::CreatedSince);
+    assert_eq!(
+        row.unwrap().found,
+        "is paused, system_u:system_r:guest_t, 96 MiB"
+    );
+    let found = differences(&late("domb_t"));
+    assert!(
+        found
+            .iter()
+            .any(|words| words.starts_with("carry the boot domain's domb_t: ")),
+        "{found:#?}"
+    );
+}
+
+#[test]
+fn a_domain_0_that_is_paused_has_not_halted() {
+    let config = config("destroy");
+    let mut facts = facts(&config);
+    facts.domains[0].state = State::Paused;
+    let policy = Policy::read(DOMAIN).unwrap();
+    let destroy = Audit::of(&plan(&config), &policy, &facts);
+    let balloon = audit(DOMAIN, |facts| facts.domains[0].state = State::Paused);
+    for audited in [destroy, balloon] {
+        assert_eq!(
+            differences(&audited)[0],
+            "domain 0 the boot domain: is paused, not halted, has 150 MiB"
+        );
+    }
+}
+
+#[test]
 fn a_domain_0_that_is_alive_differs_and_so_does_its_label() {
     let found = differences(&audit(DOMAIN, |facts| {
-        facts.domains[0].state = State::Alive;
+        facts.domains[0].state = State::Running;
     }));
     assert_eq!(found[0], "domain 0 the boot domain: is alive, has 150 MiB");
     assert!(
