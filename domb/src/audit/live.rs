@@ -31,8 +31,7 @@ pub fn audit(options: &Options) -> Result<Audit, Error> {
         return Err(Error::OtherExit);
     }
     let report = report::read(&left("report.json"))?;
-    let path = options.flask_policy.clone();
-    let policy = flask::read_policy(&path.unwrap_or_else(|| left(bundle::FLASK_POLICY)))?;
+    let policy = policy(options, &config)?;
     let plan = Plan {
         config: &config,
         launched: launched(&report, |domain| domain.real_seclabel.clone()),
@@ -56,6 +55,21 @@ fn configuration(path: &Path) -> Result<Config, Error> {
         path: path.to_owned(),
         faults: faults.iter().map(|fault| fault.message.clone()).collect(),
     })
+}
+
+/// The compiled policy that was planned. The one beside launch.toml is that
+/// only if launch.toml names one; an earlier boot may have left it.
+fn policy(options: &Options, config: &Config) -> Result<Policy, Error> {
+    let left = || options.directory.join(bundle::FLASK_POLICY);
+    let path = match (&options.flask_policy, &config.flask_policy) {
+        (Some(path), _) => path.clone(),
+        (None, Some(_)) => left(),
+        (None, None) => {
+            let why = io::Error::new(io::ErrorKind::NotFound, NOT_MEASURED);
+            return Err(flask::Error::Read(left(), why).into());
+        }
+    };
+    Ok(flask::read_policy(&path)?)
 }
 
 /// What the report says of each domain that was handed over, by name.
@@ -215,6 +229,7 @@ fn quiet() -> Result<Logger, Error> {
 
 const DESTROYED_WITHIN: Duration = Duration::from_secs(20);
 const TREES: &str = "/local/domain";
+const NOT_MEASURED: &str = "launch.toml names no flask_policy, so none was measured\nhint: name the policy that Xen is started with by --flask-policy";
 
 /// Why there is no audit.
 #[derive(Debug, thiserror::Error)]
@@ -252,5 +267,68 @@ impl Error {
             Error::OtherExit => Exit::Config,
             _ => Exit::Load,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const DOMAIN: &[u8] = include_bytes!("../../../tests/fixtures/flask/domain.policy");
+
+    /// Where an earlier boot has left a policy, and a configuration of this one.
+    fn left(first_line: &str) -> (TempDir, Config) {
+        let directory = TempDir::new().unwrap();
+        fs::write(directory.path().join(bundle::FLASK_POLICY), DOMAIN).unwrap();
+        let text = format!(
+            "{first_line}\n[[domain]]\nname = \"net\"\ndomid = 7\ntype = \"pv\"\nkernel = \"k\"\n\
+             memory = \"96M\"\n"
+        );
+        let config = Config::parse("launch.toml", text.as_bytes()).unwrap();
+        (directory, config)
+    }
+
+    fn options(directory: &TempDir, flask_policy: Option<PathBuf>) -> Options {
+        Options {
+            directory: directory.path().to_owned(),
+            flask_policy,
+            json: false,
+        }
+    }
+
+    #[test]
+    fn the_policy_that_was_left_is_the_plan_where_the_configuration_names_one() {
+        let (directory, config) = left("flask_policy = \"p\"");
+        policy(&options(&directory, None), &config).unwrap();
+    }
+
+    #[test]
+    fn a_policy_of_an_earlier_boot_is_not_the_plan() {
+        let (directory, config) = left("");
+        let error = policy(&options(&directory, None), &config).unwrap_err();
+        assert_eq!(error.exit(), Exit::Load);
+        let path = directory.path().join("flask.policy");
+        assert_eq!(
+            report::chain(&error),
+            [
+                format!("read {}", path.display()),
+                "launch.toml names no flask_policy, so none was measured".to_owned()
+            ]
+        );
+        let hint = report::hint(&error).unwrap();
+        assert!(hint.contains("--flask-policy"), "{hint}");
+    }
+
+    #[test]
+    fn a_policy_that_is_given_is_used_whatever_was_left() {
+        let (directory, config) = left("");
+        let path = directory.path().join("given");
+        fs::write(&path, DOMAIN).unwrap();
+        policy(&options(&directory, Some(path)), &config).unwrap();
+        let (directory, config) = left("flask_policy = \"p\"");
+        let absent = directory.path().join("absent");
+        policy(&options(&directory, Some(absent)), &config).unwrap_err();
     }
 }
