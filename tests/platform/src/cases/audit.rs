@@ -79,7 +79,7 @@ grep -q '\"verdict\": \"differs\"' audit.json && exit 4
 exit 0
 ";
 
-/// By the measured policy Xen enforces a rule that no role explains, and by the
+/// A domain that was paused does not run. By the measured policy Xen enforces a rule that no role explains, and by the
 /// policy as it was planned, one rule more; the hardware domain has used it.
 const NAMES_WHAT_IS_ENFORCED: &str = "
 waited=0
@@ -88,6 +88,9 @@ until xl list net | tail -n 1 | grep -e '--p---'; do
     sleep 1
     waited=$((waited + 1))
 done
+domb audit >paused
+[ $? = 15 ] || exit 9
+grep 'DIFFERS .*is paused' paused || exit 10
 xl unpause net || exit 2
 domb audit >broken
 [ $? = 15 ] || exit 3
