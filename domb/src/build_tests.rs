@@ -54,6 +54,8 @@ struct Fake {
     keeps: Option<Range>,
     /// The permission that Xen says Flask denied then.
     flask_denies: Option<&'static str>,
+    /// Xen denies it, and says nothing on its console.
+    is_silent: bool,
     /// The xenstore domain's domid.
     store: Option<u16>,
 }
@@ -228,7 +230,7 @@ impl Toolstack for Fake {
     }
 
     fn holds(&self, range: &Range) -> Result<bool, toolstack::Error> {
-        Ok(self.has(range))
+        Ok(self.is_silent || self.has(range))
     }
 
     fn withhold(&self, range: &Range) -> Result<bool, toolstack::Error> {
@@ -566,6 +568,17 @@ fn what_domain_0_has_not_needs_no_withholding() {
     };
     withhold(&[fake.keeps.unwrap()], &fake).unwrap();
     assert_eq!(fake.steps(), "withhold iomem fed40,1");
+}
+
+#[test]
+fn what_domain_0_still_has_is_not_withheld_although_xen_says_nothing() {
+    let fake = Fake {
+        keeps: Range::iomem("fed40,1"),
+        is_silent: true,
+        ..Fake::default()
+    };
+    let error = withhold(&[fake.keeps.unwrap()], &fake).unwrap_err();
+    assert!(hint(&error).is_some_and(|hint| hint.contains("loglvl=")));
 }
 
 #[test]

@@ -26,7 +26,8 @@ pub fn withhold(withheld: &[Range], toolstack: &dyn Toolstack) -> Result<(), Err
 }
 
 /// Xen says "not permitted" of a range that domain 0 has not, and of one that
-/// Flask does not let it lose. Only its console tells the two apart.
+/// Flask does not let it lose. Its console tells the two apart, unless `loglvl=` keeps
+/// it quiet; so what has no denial there must not be domain 0's to give any more.
 fn taken(range: &Range, toolstack: &dyn Toolstack) -> Result<(), toolstack::Error> {
     let (result, denials) = heard(toolstack, || toolstack.withhold(range));
     if result? {
@@ -34,6 +35,7 @@ fn taken(range: &Range, toolstack: &dyn Toolstack) -> Result<(), toolstack::Erro
     }
     let denials = denials?;
     match Denied::of(denials) {
+        None if toolstack.holds(range)? => Err(toolstack::Error::new(SILENT)),
         None => Ok(()),
         denied => Err(toolstack::Error {
             denied,
@@ -41,6 +43,9 @@ fn taken(range: &Range, toolstack: &dyn Toolstack) -> Result<(), toolstack::Erro
         }),
     }
 }
+
+const SILENT: &str = "Xen does not let the boot domain give it up, and does not say why\n\
+    hint: Xen's console says what Flask denied: loglvl= must not be none or error";
 
 /// Domain 0 may still have a range that it must not have.
 #[derive(Debug, thiserror::Error)]
