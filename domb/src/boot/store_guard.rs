@@ -67,13 +67,13 @@ fn keep(hypervisor: &Hypervisor, orders: Orders, armed: &AtomicBool) {
             return;
         }
         if !runs {
-            ended(hypervisor, orders);
+            return ended(hypervisor, orders);
         }
         thread::sleep(PAUSE);
     }
 }
 
-/// Comes back only when neither Xen nor Linux does it.
+/// Comes back only when Linux refuses, or until Xen has restarted the machine.
 fn ended(hypervisor: &Hypervisor, orders: Orders) {
     let store = orders.store;
     console::line(
@@ -90,8 +90,9 @@ fn ended(hypervisor: &Hypervisor, orders: Orders) {
             .is_ok_and(|state| state.is_some())
         {
             console::line("exit", "the hardware domain is there: the machine restarts");
-            if let Err(error) = hypervisor.restart_machine(hardware) {
+            while let Err(error) = hypervisor.restart_machine(hardware) {
                 console::line("exit", &format!("it does not: {error}"));
+                thread::sleep(Duration::from_secs(10));
             }
             return;
         }
