@@ -112,6 +112,7 @@ impl Bench {
     pub fn machine(&self, name: &str, image: &Path) -> MachineSpec {
         MachineSpec {
             name: name.to_owned(),
+            cpus: 2,
             memory_mib: 4096,
             dom0_memory_mib: 1024,
             xen: self.parts.xen.clone(),

@@ -85,10 +85,16 @@ impl Case {
 
 impl Boot {
     /// Prepares, boots and follows the machine to its end.
-    pub fn run(&self, bench: &Bench, echo: Option<fn(&str) -> bool>) -> Result<Outcome> {
+    fn run(
+        &self,
+        bench: &Bench,
+        cpus: Option<u8>,
+        echo: Option<fn(&str) -> bool>,
+    ) -> Result<Outcome> {
         let steps = self.cases.iter().filter_map(|case| case.step);
         let steps: Vec<Step> = steps.map(|step| step(bench)).collect::<Result<_>>()?;
-        let spec = (self.prepare)(bench, self.name, &steps)?;
+        let mut spec = (self.prepare)(bench, self.name, &steps)?;
+        spec.cpus = cpus.unwrap_or(spec.cpus);
         let mut machine = spec.start(&bench.work)?;
         if let Some(wanted) = echo {
             machine.serial.echo(wanted);
@@ -100,10 +106,17 @@ impl Boot {
         ))
     }
 
-    /// [`Boot::run`], and once more when the emulator itself lost a PVH domain
-    /// (see [`lost_by_emulator`]). It is said aloud, and a second loss counts.
+    /// Prepares, boots and follows the machine on one CPU: slower, and no PVH domain
+    /// was ever lost there (see [`lost_by_emulator`]).
+    pub fn run_on_one_cpu(&self, bench: &Bench) -> Result<Outcome> {
+        self.run(bench, Some(1), None)
+    }
+
+    /// Prepares, boots and follows the machine to its end, and once more, on one CPU,
+    /// when the emulator itself lost a PVH domain (see [`lost_by_emulator`]). It is said
+    /// aloud, and a second loss counts.
     pub fn run_twice(&self, bench: &Bench, echo: Option<fn(&str) -> bool>) -> Result<Outcome> {
-        let outcome = self.run(bench, echo);
+        let outcome = self.run(bench, None, echo);
         let log = bench.work.join(self.name).join("serial.log");
         // Without a log there was no machine, and the outcome says why.
         let text = fs::read(&log).unwrap_or_default();
@@ -116,7 +129,7 @@ impl Boot {
             self.name,
             line.trim()
         );
-        self.run(bench, echo)
+        self.run(bench, Some(1), echo)
     }
 
     /// Runs the boot and judges each of its cases.

@@ -110,7 +110,8 @@ fn wait(machine: &mut Machine, text: &str, from: Duration) -> Result<(Duration, 
     Ok((line.at, number.and_then(|it| it.parse().ok()).unwrap_or(0)))
 }
 
-/// Boots full disaggregation `count` times, one boot after another.
+/// Boots full disaggregation `count` times, one boot after another, on one CPU, so that
+/// no loss is the emulator's.
 pub fn soak(bench: &Bench, count: u32) -> Result<bool> {
     let boot = Boot {
         name: "soak",
@@ -122,7 +123,7 @@ pub fn soak(bench: &Bench, count: u32) -> Result<bool> {
     for number in 1..=count {
         let began = Instant::now();
         let result = boot
-            .run_twice(bench, None)
+            .run_on_one_cpu(bench)
             .and_then(|outcome| departure::stand(bench, &outcome).map(|()| outcome));
         let seconds = began.elapsed().as_secs();
         match result.and_then(|outcome| departure::milestones(&outcome)) {

@@ -17,6 +17,8 @@ use crate::swtpm::Swtpm;
 pub struct MachineSpec {
     /// Names the directory of its log and every message about it.
     pub name: String,
+    /// Its CPUs.
+    pub cpus: u8,
     /// RAM in MiB.
     pub memory_mib: u32,
     /// Memory of domain 0 in MiB; the rest is for the domains it builds.
@@ -130,9 +132,8 @@ impl MachineSpec {
                 "q35",
                 "-cpu",
                 "qemu64,+svm,+npt",
-                "-smp",
-                "2",
             ])
+            .args(["-smp", &self.cpus.to_string()])
             .args(["-m", &self.memory_mib.to_string()])
             .args([
                 "-display",
@@ -224,6 +225,7 @@ mod tests {
     fn commas_in_the_kernel_words_are_doubled_and_modules_are_not() {
         let spec = MachineSpec {
             name: "m".into(),
+            cpus: 2,
             memory_mib: 1024,
             dom0_memory_mib: 512,
             xen: "xen".into(),

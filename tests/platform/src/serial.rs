@@ -228,7 +228,9 @@ fn is_crash(line: &str) -> bool {
 /// at the first instruction of an interrupt's entry, or is silent for good.
 /// `xl` sees the same. By QEMU's source the vector that VMRUN injects stays in the
 /// CPU's exception index (`helper_vmrun`), and a CPU that is asked to leave its loop
-/// before anything else happened delivers it again (`cpu_handle_interrupt`). Domain 9 is the PVH domain of each boot that has one.
+/// before anything else happened delivers it again (`cpu_handle_interrupt`). With one
+/// CPU hardly anything asks it to: of 18 boots none lost a domain, where of 20 on two
+/// CPUs four did. Domain 9 is the PVH domain of each boot that has one.
 #[must_use]
 pub fn lost_by_emulator(line: &str) -> bool {
     line.contains("Triple fault - invoking HVM shutdown")

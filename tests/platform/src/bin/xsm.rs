@@ -65,6 +65,7 @@ fn measure(xen: &Path, program: &Path, policy: &Path, runs: usize) -> Result<Sam
             eprintln!("xsm: run {run} of {runs}, {kind}");
             let machine = MachineSpec {
                 name: kind.to_owned(),
+                cpus: 2,
                 memory_mib: 2048,
                 dom0_memory_mib: 1024,
                 xen: parts.xen.clone(),
