@@ -79,8 +79,7 @@ pub(super) const TABLE: &[Explanation] = &[
                 more to give then, and cannot keep anything from it.",
         wrong: "exit = \"domain\"\n[resources.tpm]\niomem = [\"fed40,5\"]\nwithheld = true\n\
                 [[domain]]\nname = \"a\"\ndomid = 1\ntype = \"pv\"\nkernel = \"vmlinuz\"\nmemory = \"256M\"\nroles = [\"hardware\", \"control\"]",
-        right: "exit = \"domain\"\n[resources.tpm]\niomem = [\"fed40,5\"]\nwithheld = true\n\
-                [[domain]]\nname = \"a\"\ndomid = 1\ntype = \"pv\"\nkernel = \"vmlinuz\"\nmemory = \"256M\"\nroles = [\"hardware\"]",
+        right: "exit = \"process\"\n[resources.tpm]\niomem = [\"fed40,5\"]\nwithheld = true",
         remedy: "Leave the range out, or give the two roles to two domains.",
     },
     Explanation {
