@@ -131,10 +131,15 @@ impl Watch {
             }
             thread::sleep(PAUSE);
         };
-        if self.seen.left.load(Ordering::SeqCst) {
-            return;
-        }
-        while hypervisor.restart_machine(self.hardware).is_err() {
+        // Xen refuses while there is no hardware domain yet; a boot domain that goes on
+        // after all and leaves has made the platform whole.
+        loop {
+            if self.seen.left.load(Ordering::SeqCst) {
+                return;
+            }
+            if hypervisor.restart_machine(self.hardware).is_ok() {
+                break;
+            }
             thread::sleep(PAUSE);
         }
         self.seen.restarted.store(true, Ordering::SeqCst);
